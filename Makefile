@@ -1,0 +1,77 @@
+# Every target sets up what it needs and then runs; set-up is redone only when pyproject.toml changes.
+# PYTHON=... chooses the interpreter, ARGS=... adds arguments to pytest.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := -m pip --disable-pip-version-check install --quiet
+EDITABLE := --config-settings editable_mode=compat
+CHECKED := goblins_py netlayers persistence tests docs $(wildcard examples benchmarks)
+
+# The wheel is tried as a user has it: in an environment of its own, from an empty folder.
+WHEEL_VENV := .cache/wheel-venv
+WHEEL_PY := $(CURDIR)/$(WHEEL_VENV)/bin/python
+
+.PHONY: help demo test test-wheel check format docs coverage clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo      two people, two processes, one guest book"
+	@echo "make test      all tests (ARGS='-k name' for some)"
+	@echo "make check     ruff, format, mypy --strict, layers and style"
+	@echo "make docs      the documentation, into docs/_build/html"
+	@echo "make coverage  all tests, with branches counted"
+
+$(VENV)/.installed: pyproject.toml
+	@$(call ready,$(VENV))
+	$(PY) $(PIP) $(EDITABLE) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml
+	@$(call ready,$(VENV))
+	$(PY) $(PIP) $(EDITABLE) -e '.[dev]'
+	@touch $(VENV)/.installed $@
+
+# A virtual environment at $(1) whose interpreter runs; one that lost its interpreter is made anew.
+define ready
+	if [ -z "$(PYTHON)" ]; then echo "no Python of 3.11 or newer with venv found; say PYTHON=/path/to/python3" >&2; exit 1; fi; \
+	$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
+endef
+
+demo: $(VENV)/.installed
+	@$(PY) -m goblins_py demo
+
+test: $(VENV)/.installed-dev
+	$(PY) -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev
+	$(PY) -m ruff check $(CHECKED)
+	$(PY) -m ruff format --check $(CHECKED)
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/test_layering.py tests/test_style.py tests/test_public_names.py
+
+format: $(VENV)/.installed-dev
+	$(PY) -m ruff check --fix $(CHECKED)
+	$(PY) -m ruff format $(CHECKED)
+
+test-wheel: $(VENV)/.installed-dev
+	rm -rf dist build .cache/empty
+	$(PY) -m build --wheel --outdir dist .
+	$(PY) tests/check_wheel.py dist/*.whl
+	@$(call ready,$(WHEEL_VENV))
+	$(WHEEL_PY) $(PIP) --upgrade "$$(echo dist/*.whl)[dev]"
+	$(WHEEL_PY) $(PIP) --force-reinstall --no-deps dist/*.whl
+	mkdir -p .cache/empty
+	cd .cache/empty && $(WHEEL_PY) -P -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) $(CURDIR)/tests $(ARGS)
+
+docs: $(VENV)/.installed-dev
+	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html
+
+coverage: $(VENV)/.installed-dev
+	$(PY) -m pytest --cov --cov-branch --cov-report=term-missing $(ARGS)
+
+clean:
+	rm -rf $(VENV) $(WHEEL_VENV) .cache/empty build dist docs/_build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,20 @@
+"""What all tests share, and it is little: each test makes its own world.
+
+`sources`, `layering` and the like are modules beside this file, found through pytest's `pythonpath`.
+"""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# CI is one slow shared machine: there, a deadline measures the machine. Failures must be repeatable, too.
+settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("local", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="session")
+def in_ci() -> bool:
+    """True where a missing foreign peer is a failure and not a reason to skip."""
+    return bool(os.environ.get("CI"))
