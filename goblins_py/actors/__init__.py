@@ -1,0 +1,79 @@
+"""Actors and vats: references, promises, state, turns, churns, portraits. No I/O, no event loop."""
+
+from goblins_py.actors._behaviour import actor, become, live, value
+from goblins_py.actors._crossroads import Outgoing
+from goblins_py.actors._joiners import all_of, any_of, race, timeout
+from goblins_py.actors._on import Resolver, make_promise, on, on_sever
+from goblins_py.actors._outside import listen_outside, run_outside, send_outside, sender_for
+from goblins_py.actors._passable import passable
+from goblins_py.actors._portrait import Delta, Portrait, Snapshot
+from goblins_py.actors._promise import (
+    Broken,
+    Fulfilled,
+    Listen,
+    Listener,
+    Message,
+    Outcome,
+    Promise,
+    RemotePending,
+    Resolve,
+)
+from goblins_py.actors._reference import Connector, NearOnly, Ref, Severable, is_near, is_remote, ref_to
+from goblins_py.actors._send import Sender, call, make_message, send, send_only
+from goblins_py.actors._spawn import spawn
+from goblins_py.actors._turn import Effect, Home, Host, current_turn, require_turn
+from goblins_py.actors._vat import Churn, Keeper, Vat
+
+__all__ = [
+    "Broken",
+    "Churn",
+    "Connector",
+    "Delta",
+    "Effect",
+    "Fulfilled",
+    "Home",
+    "Host",
+    "Keeper",
+    "Listen",
+    "Listener",
+    "Message",
+    "NearOnly",
+    "Outcome",
+    "Outgoing",
+    "Portrait",
+    "Promise",
+    "Ref",
+    "RemotePending",
+    "Resolve",
+    "Resolver",
+    "Sender",
+    "Severable",
+    "Snapshot",
+    "Vat",
+    "actor",
+    "all_of",
+    "any_of",
+    "become",
+    "call",
+    "current_turn",
+    "is_near",
+    "is_remote",
+    "listen_outside",
+    "live",
+    "make_message",
+    "make_promise",
+    "on",
+    "on_sever",
+    "passable",
+    "race",
+    "ref_to",
+    "require_turn",
+    "run_outside",
+    "send",
+    "send_only",
+    "send_outside",
+    "sender_for",
+    "spawn",
+    "timeout",
+    "value",
+]

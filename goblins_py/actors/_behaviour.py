@@ -1,0 +1,257 @@
+"""`@actor`: a class becomes a behaviour, its fields state, its methods messages.
+
+attrs does the class; what lives here is what makes it safe: values are checked, assignment is
+logged in the current turn, and a table says which methods a message may reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import Any, Final, TypeVar, cast, dataclass_transform, overload
+
+import attrs
+
+from goblins_py.actors._passable import is_behaviour, state_value
+from goblins_py.actors._reference import Ref, method_symbol, ref_to
+from goblins_py.actors._turn import current_turn
+from goblins_py.errors import ActorError, NoCurrentTurnError, NoSuchMethodError
+from goblins_py.syrup import Symbol
+
+__all__ = ["actor", "become", "live", "live_fields", "perform", "state_fields", "value"]
+
+C = TypeVar("C", bound=type)
+
+HOOKS: Final = frozenset({"on_start"})
+"""Public methods that the vat calls, and no message can."""
+
+_LIVE: Final = "goblins_live"
+
+
+def live(default: Any = None) -> Any:
+    """A field outside constructor, portrait and rollback. It holds anything, and after a restore `default`."""
+    return attrs.field(default=default, init=False, metadata={_LIVE: True})
+
+
+@overload
+@dataclass_transform(field_specifiers=(live, attrs.field))
+def actor(cls: C) -> C: ...
+@overload
+@dataclass_transform(field_specifiers=(live, attrs.field))
+def actor(*, version: int = 0) -> Callable[[C], C]: ...
+def actor(cls: Any = None, *, version: int = 0) -> Any:
+    """Make a class into a behaviour that can be spawned.
+
+    Its annotated fields are its state: constructor arguments and portrait, immutable values only,
+    set back when a turn fails. Its public methods are its messages. No equality, no repr: two
+    objects are the same only if they are one, and fields may be keys.
+
+    Args:
+        version: of the state's shape, from 0; count it up when old portraits no longer fit.
+
+    Raises:
+        TypeError: a mutable default, two stateful bases, or two methods of one name on the wire.
+    """
+    if cls is None:
+        return lambda cls: _make_actor(cls, version)
+    return _make_actor(cls, version)
+
+
+def _make_actor(cls: type, version: int) -> type:
+    _check_bases(cls)
+    actor_class: Any = cls
+    actor_class.__setattr__ = _set_attribute  # the __init__ that attrs makes goes through it too
+    actor_class.__delattr__ = _refuse_delete
+    made: Any = attrs.define(
+        cls,
+        slots=True,
+        eq=False,
+        repr=False,
+        order=False,
+        on_setattr=attrs.setters.NO_OP,  # ours does it
+        field_transformer=_prepare_fields,
+    )
+    made.__goblins_methods__ = _method_table(made)
+    made.__goblins_fields__ = {field.name: field for field in attrs.fields(made)}
+    made.__goblins_actor__ = made
+    made.__goblins_version__ = version
+    return cast(type, made)
+
+
+def _check_bases(cls: type) -> None:
+    stateful = [base for base in cls.__bases__ if attrs.has(base) and state_fields(base)]
+    if len(stateful) > 1:
+        names = ", ".join(base.__name__ for base in stateful)
+        raise TypeError(f"{cls.__name__} has more than one base with state: {names}")
+    for base in cls.__mro__[1:-1]:
+        if not is_actor_class(base) and _annotated(base):
+            raise TypeError(f"the base {base.__name__} of {cls.__name__} has fields: decorate it with @actor")
+
+
+def _annotated(cls: type) -> Mapping[str, object]:
+    annotations = cls.__dict__.get("__annotations__", {})
+    return {name: kind for name, kind in annotations.items() if "ClassVar" not in str(kind)}
+
+
+def is_actor_class(cls: object) -> bool:
+    """Is this very class decorated? (A subclass of one is not.)"""
+    return isinstance(cls, type) and cls.__dict__.get("__goblins_actor__") is cls
+
+
+def _prepare_fields(cls: type, fields: list[Any]) -> list[Any]:
+    prepared = [_prepare_field(cls, field) for field in fields]
+    if any(field.name == "_goblins_ref" for field in prepared):
+        return prepared
+    return [_REF_FIELD, *prepared]  # first: `_set_attribute` looks at it
+
+
+def _prepare_field(cls: type, field: Any) -> Any:
+    if field.metadata.get(_LIVE):
+        return field
+    if field.name.startswith("__") or field.name.startswith(f"_{cls.__name__}__"):
+        raise TypeError(f"{cls.__name__}: a field name may have one leading underscore, not two")
+    _check_default(cls, field)
+    return field.evolve(alias=field.name)
+
+
+def _check_default(cls: type, field: Any) -> None:
+    default = field.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        raise TypeError(f"{cls.__name__}.{field.name}: state defaults are values, not factories")
+    if default is not attrs.NOTHING:
+        try:
+            state_value(default)
+        except TypeError as error:
+            raise TypeError(f"{cls.__name__}.{field.name}: its default: {error}") from None
+
+
+def _checked(new: object, field: Any) -> object:
+    if is_behaviour(new):
+        return ref_to(new)
+    try:
+        state_value(new)
+    except TypeError as error:
+        raise TypeError(f"{field.name}: {error}") from None
+    return new
+
+
+def _set_attribute(self: Any, name: str, new: object) -> None:
+    """`__setattr__` of every actor: state is checked and logged in the turn, live fields just set."""
+    field = type(self).__goblins_fields__.get(name)
+    if field is None:
+        raise AttributeError(f"{type(self).__name__} has no field {name!r}: declare it, with an annotation")
+    if not field.metadata.get(_LIVE):
+        new = _checked(new, field)
+        if self._goblins_ref is not None:  # else it is no object yet: nothing to roll back
+            _log_change(self, name)
+    object.__setattr__(self, name, new)
+
+
+def _log_change(instance: Any, name: str) -> None:
+    ref = instance._goblins_ref()
+    turn = current_turn()
+    if turn is None or ref is None or ref._home is not turn.home:
+        raise NoCurrentTurnError(f"the state of {type(instance).__name__} changes only in a turn of its vat")
+    turn.undo.append((instance, name, getattr(instance, name)))
+
+
+def _refuse_delete(self: object, name: str) -> None:
+    raise AttributeError(f"state cannot be deleted: set {type(self).__name__}.{name} to None")
+
+
+def _make_ref_field() -> Any:
+    @attrs.define
+    class Holder:
+        _goblins_ref: object = live()
+
+    return attrs.fields(Holder)._goblins_ref
+
+
+_REF_FIELD: Final = _make_ref_field()
+
+
+def state_fields(cls: type) -> tuple[str, ...]:
+    """The names of the fields that are state, in constructor order."""
+    return tuple(field.name for field in attrs.fields(cls) if not field.metadata.get(_LIVE))
+
+
+def live_fields(cls: type) -> tuple[str, ...]:
+    """The names of the fields that are not."""
+    return tuple(field.name for field in attrs.fields(cls) if field.metadata.get(_LIVE))
+
+
+def _method_table(cls: type) -> dict[str, Callable[..., object]]:
+    """Message name to function: under its Python name, and as it travels."""
+    table: dict[str, Callable[..., object]] = {}
+    for base in reversed(cls.__mro__):
+        if base is not cls and not is_actor_class(base):
+            continue
+        for name, function in vars(base).items():
+            if isinstance(function, FunctionType) and _is_message(name):
+                _enter(cls, table, function)
+    return table
+
+
+def _is_message(name: str) -> bool:
+    return name == "__call__" or not (name.startswith("_") or name in HOOKS)
+
+
+def _enter(cls: type, table: dict[str, Callable[..., object]], function: FunctionType) -> None:
+    for name in (function.__name__, method_symbol(function.__name__).name):
+        other = table.get(name)
+        if other is not None and other.__name__ != function.__name__:
+            raise TypeError(f"{cls.__name__}: {other.__name__} and {function.__name__} are one name on the wire")
+        table[name] = function
+
+
+def perform(behaviour: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> object:
+    """Call the method that a message names, else the behaviour itself."""
+    table: dict[str, Callable[..., object]] | None = getattr(type(behaviour), "__goblins_methods__", None)
+    if table is None:
+        return cast(Callable[..., object], behaviour)(*args, **kwargs)
+    if args and type(args[0]) is Symbol:
+        method = table.get(args[0].name)
+        if method is not None:
+            return method(behaviour, *args[1:], **kwargs)
+    call = table.get("__call__")
+    if call is None:
+        raise NoSuchMethodError(_no_such(behaviour, args))
+    return call(behaviour, *args, **kwargs)
+
+
+def _no_such(behaviour: object, args: tuple[object, ...]) -> str:
+    kind = type(behaviour).__name__
+    if args and type(args[0]) is Symbol:
+        return f"{kind} has no method {args[0].name[:80]!r}"
+    return f"{kind} cannot be called without a method name"
+
+
+def become(behaviour: object, successor: object) -> None:
+    """Behave otherwise from the moment when the running method returns (Goblins' `bcom`).
+
+    Args:
+        behaviour: the `self` of the method that runs now; only an object itself may change.
+        successor: a fresh instance of an `@actor` class, or a plain callable.
+    """
+    turn = current_turn()
+    if turn is None or turn.frame is not behaviour:
+        raise ActorError("become works only on self, in a method of it that runs now")
+    if not (is_actor_class(type(successor)) or (callable(successor) and not isinstance(successor, Ref))):
+        raise ActorError(f"an object cannot behave as a {type(successor).__name__}")
+    turn.becoming = successor
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
+def value(cls: C) -> C:
+    """Make a class into an immutable value that can be state. It equals, hashes and prints by its fields.
+
+    Its fields must be state values themselves. It is saved if the environment lists it, and cannot be
+    passed in messages (pass its fields).
+    """
+    made: Any = attrs.frozen(cls, field_transformer=_prepare_value_fields)
+    made.__goblins_value__ = made
+    return cast(C, made)
+
+
+def _prepare_value_fields(cls: type, fields: list[Any]) -> list[Any]:
+    return [field.evolve(alias=field.name, converter=attrs.Converter(_checked, takes_field=True)) for field in fields]

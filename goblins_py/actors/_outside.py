@@ -1,0 +1,106 @@
+"""How the world outside gets at a vat: run something as a turn, send, wait for a promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import CoroutineType
+from typing import Any, cast
+
+from goblins_py.actors._crossroads import Junction, Outgoing, Work
+from goblins_py.actors._methods import FIRST, SUSPENDED, SuspendedMethod
+from goblins_py.actors._promise import Broken, Listen, Outcome, OutsideListener, Promise
+from goblins_py.actors._send import Sender, make_message
+from goblins_py.actors._turn import Effect, Home
+from goblins_py.actors._vat import Vat, VatTurn
+
+__all__ = ["listen_outside", "run_outside", "send_outside", "sender_for"]
+
+Told = Callable[[Outcome], None]
+"""Gets an outcome; called on the vat's thread when it is durable, or from anywhere if the vat closes."""
+
+
+class _Tell(Outgoing):
+    __slots__ = ("outcome", "told")
+
+    def __init__(self, told: Told, outcome: Outcome) -> None:
+        self.told = told
+        self.outcome = outcome
+
+    def release(self) -> None:
+        self.told(self.outcome)
+
+
+class _Waiter(OutsideListener):
+    """Waits for a promise from outside any vat."""
+
+    __slots__ = ("told",)
+
+    def __init__(self, told: Told) -> None:
+        self.told = told
+
+    def notify(self, vat: Home, outcome: Outcome) -> None:
+        junction = cast(Junction, vat)
+        junction.outsiders.discard(self)
+        junction.outbox.append(_Tell(self.told, outcome))
+
+    def abandon(self, reason: BaseException) -> None:
+        self.told(Broken(reason))
+
+
+def listen_outside(promise: Promise[Any], told: Told) -> None:
+    """Have `told` called once with the promise's outcome; any thread."""
+    promise._home.post(Listen(promise, _Waiter(told)))
+
+
+class _Thunk(Effect, Work):
+    """A function to be run as the first turn of a churn, for somebody outside."""
+
+    __slots__ = ("args", "function", "told")
+
+    def __init__(self, function: Callable[..., object], args: tuple[object, ...], told: Told) -> None:
+        self.function = function
+        self.args = args
+        self.told = told
+
+    def commit(self, vat: Home) -> None:
+        cast(Junction, vat).queue.append(self)
+
+    def refuse(self, reason: BaseException) -> None:
+        self.told(Broken(reason))
+
+    def run(self, vat: Junction) -> None:
+        outcome = cast(Vat, vat).turn_outside(self._body)
+        vat.outbox.append(_Tell(self.told, outcome))
+
+    def _body(self, turn: VatTurn) -> object:
+        result = self.function(*self.args)
+        if not isinstance(result, CoroutineType):
+            return result
+        answer: Promise[object] = Promise(turn.home)
+        label = getattr(self.function, "__qualname__", "a coroutine")
+        method = SuspendedMethod(result, ref=None, answer=answer, label=label)
+        return answer if (ended := method.stretch(turn, FIRST)) is SUSPENDED else ended
+
+
+def run_outside(vat: Vat, function: Callable[..., object], args: tuple[object, ...], told: Told) -> None:
+    """Run `function(*args)` as a turn; `told` gets its result as it is (a promise of it, if it is a coroutine
+    that came to an await), or what it raised with its traceback. Any thread."""
+    vat.post(_Thunk(function, args, told))
+
+
+def send_outside(
+    vat: Vat, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> Promise[Any]:
+    """Send from outside; the promise belongs to `vat`. Any thread.
+
+    Raises:
+        NotPassableError: an argument is no value.
+    """
+    answer: Promise[Any] = Promise(vat)
+    vat.post(make_message(target, args, kwargs, answer))
+    return answer
+
+
+def sender_for(vat: Vat, target: object) -> Sender:
+    """`send` for code outside of turns."""
+    return Sender(target, lambda target, args, kwargs: send_outside(vat, target, args, kwargs))

@@ -1,0 +1,261 @@
+"""Promises: what an eventual send returns, and the messages that wait on them.
+
+One class per state. A promise belongs to one vat, its home; only that vat's thread looks at
+its state. How states change lives in `_resolution`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
+
+from goblins_py.actors._reference import Connector, Ref
+from goblins_py.actors._turn import Effect, Home, current_turn
+from goblins_py.errors import ActorError
+from goblins_py.syrup import Leaf
+
+__all__ = [
+    "Broken",
+    "Crossroads",
+    "Following",
+    "Fulfilled",
+    "Listen",
+    "Listener",
+    "Message",
+    "OutsideListener",
+    "Outcome",
+    "Pending",
+    "Promise",
+    "RemotePending",
+    "Resolve",
+    "outcome_of",
+]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Message(Effect):
+    """An eventual send: `target` gets `args`, `answer` (if any) becomes what it returns.
+
+    Attributes:
+        target: a Ref or Promise; may be replaced by what the promise became.
+        args: passable values; a method call has its symbol first.
+        kwargs: passable values by name, or None.
+        answer: a promise of the sender's vat, or None (`send_only`).
+        near_only: an argument is `NearOnly`: the message must not leave the vat.
+    """
+
+    __slots__ = ("answer", "args", "kwargs", "near_only", "target")
+
+    def __init__(
+        self,
+        target: Ref[object] | Promise[object],
+        args: tuple[object, ...],
+        kwargs: dict[str, object] | None = None,
+        *,
+        answer: Promise[object] | None = None,
+        near_only: bool = False,
+    ) -> None:
+        self.target = target
+        self.args = args
+        self.kwargs = kwargs
+        self.answer = answer
+        self.near_only = near_only
+
+    def commit(self, vat: Home) -> None:
+        cast(Crossroads, vat).route(self)
+
+    def refuse(self, reason: BaseException) -> None:
+        if self.answer is not None:
+            self.answer._home.post(Resolve(self.answer, Broken(reason)))
+
+
+class Listener(ABC):
+    """Somebody who waits for a promise."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def notify(self, vat: Home, outcome: Outcome) -> None:
+        """The promise has settled; called once, between turns, on the promise's home vat."""
+
+
+class OutsideListener(Listener):
+    """Somebody who waits from outside the promise's vat, and is told if that closes."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def abandon(self, reason: BaseException) -> None:
+        """The vat has closed, and the promise will not settle any more. Any thread."""
+
+
+class Pending:
+    """Nothing is known yet: messages and listeners wait here."""
+
+    __slots__ = ("listeners", "messages")
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.listeners: list[Listener] = []
+
+
+class RemotePending:
+    """A peer will settle it: messages cross at once, listeners wait here."""
+
+    __slots__ = ("connector", "listeners")
+
+    def __init__(self, connector: Connector) -> None:
+        self.connector = connector
+        self.listeners: list[Listener] = []
+
+
+class Following:
+    """It became another promise, and shares its fate."""
+
+    __slots__ = ("to",)
+
+    def __init__(self, to: Promise[object]) -> None:
+        self.to = to
+
+
+class Fulfilled:
+    """It became a value: a Ref, or data."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+class Broken:
+    """It never will be a value. Once broken, always broken.
+
+    Attributes:
+        reason: the local exception itself, without its traceback; or a `RemoteError`.
+        heard: somebody has been told. If nobody ever is, `unheard` gets the reason when the last
+            promise in this state is collected.
+    """
+
+    __slots__ = ("heard", "reason", "unheard")
+
+    def __init__(self, reason: BaseException, unheard: list[BaseException] | None = None) -> None:
+        self.reason = reason
+        self.heard = False
+        self.unheard = unheard
+
+    def __del__(self) -> None:  # only notes: this may run anywhere, in any thread
+        if not self.heard and self.unheard is not None:
+            self.unheard.append(self.reason)
+
+
+Outcome: TypeAlias = Fulfilled | Broken
+State: TypeAlias = Pending | RemotePending | Following | Fulfilled | Broken
+
+
+class Promise(Leaf, Generic[T_co]):
+    """A value that is not there yet. Send to it with `send`, wait with `await`, `on` or `wait`.
+
+    Awaiting works in an `async def` method (the rest of it runs in a later turn) and in any trio
+    task. A broken promise raises: what a local object raised, or `RemoteError`, or
+    `SessionSeveredError`. Compares by identity; cannot be pickled.
+    """
+
+    __slots__ = ("__weakref__", "_home", "_state")
+
+    def __init__(self, home: Home, state: State | None = None) -> None:
+        self._home = home
+        self._state: State = Pending() if state is None else state
+
+    def __await__(self) -> Generator[Any, Any, T_co]:
+        if current_turn() is not None:
+            return cast(T_co, (yield self))  # the vat takes it from here, and sends the outcome in
+        waiting = self._home.host.wait(self)
+        return cast(T_co, (yield from waiting.__await__()))
+
+    def wait(self, timeout: float | None = None) -> T_co:
+        """Block this thread until the promise settles; for synchronous programs.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Raises:
+            TimeoutError: not settled in time; the promise goes on. ActorError: called in a turn or on
+                the vat's own thread, which would wait for itself. Else what broke the promise.
+        """
+        if current_turn() is not None:
+            raise ActorError("a turn cannot block: await the promise, or use on(...)")
+        return cast(T_co, self._home.host.wait_blocking(self, timeout))
+
+    def __repr__(self) -> str:
+        return f"<Promise of vat {self._home.name!r}>"
+
+    def __copy__(self) -> Promise[T_co]:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Promise[T_co]:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a promise cannot be pickled")
+
+    __iter__ = None
+
+
+class Crossroads(Home):
+    """The part of a vat that moves messages and settles promises; always between turns."""
+
+    @abstractmethod
+    def route(self, message: Message) -> None:
+        """Send the message one step on: into the queue, to wait, or out of the vat."""
+
+    @abstractmethod
+    def resolve(self, promise: Promise[object], outcome: Outcome | Promise[object]) -> None:
+        """Settle a promise, or let it follow another; nothing if it was resolved before."""
+
+    @abstractmethod
+    def listen(self, promise: Promise[object], listener: Listener) -> None:
+        """Notify the listener once the promise has settled, maybe at once."""
+
+    @abstractmethod
+    def admit(self, listener: OutsideListener) -> None:
+        """Remember who waits from outside, until it is notified or the vat closes."""
+
+
+class Resolve(Effect):
+    """Settle a promise when the turn succeeds."""
+
+    __slots__ = ("outcome", "promise")
+
+    def __init__(self, promise: Promise[object], outcome: Outcome | Promise[object]) -> None:
+        self.promise = promise
+        self.outcome = outcome
+
+    def commit(self, vat: Home) -> None:
+        cast(Crossroads, vat).resolve(self.promise, self.outcome)
+
+
+class Listen(Effect):
+    """Wait for a promise when the turn succeeds."""
+
+    __slots__ = ("listener", "promise")
+
+    def __init__(self, promise: Promise[object], listener: Listener) -> None:
+        self.promise = promise
+        self.listener = listener
+
+    def commit(self, vat: Home) -> None:
+        crossroads = cast(Crossroads, vat)
+        if isinstance(self.listener, OutsideListener) and self.promise._home is vat:
+            crossroads.admit(self.listener)
+        crossroads.listen(self.promise, self.listener)
+
+    def refuse(self, reason: BaseException) -> None:
+        if isinstance(self.listener, OutsideListener):
+            self.listener.abandon(reason)
+
+
+def outcome_of(result: object) -> Outcome | Promise[object]:
+    """What a promise becomes that is fulfilled with this value."""
+    return result if isinstance(result, Promise) else Fulfilled(result)

@@ -1,0 +1,168 @@
+"""References: the only way to get at an object."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from typing import Any, Generic, NoReturn, TypeVar, cast
+from weakref import ReferenceType
+
+from goblins_py.actors._turn import Home, current_turn, require_turn
+from goblins_py.errors import ActorError, NoCurrentTurnError
+from goblins_py.syrup import Leaf, Symbol
+
+__all__ = ["Connector", "NearOnly", "Ref", "Severable", "bind", "is_near", "is_remote", "method_symbol", "ref_to"]
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+class NearOnly:
+    """Marks things that are no values but may be passed to near objects (`Io`, connections).
+
+    They cannot be state, cannot leave the vat, and are kept in `live()` fields.
+    """
+
+    __slots__ = ()
+
+
+class Severable(ABC):
+    """Somebody who wants to know when a reference is severed."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def severed(self, reason: str) -> None:
+        """Called once, outside of turns, on the home vat's thread."""
+
+
+class Connector(ABC):
+    """What remote references and promises are connected to (a CapTP session).
+
+    All calls are made on the thread of the references' home vat, outside of turns, when the
+    churn that caused them is released. `target` and `message` are a Ref or Promise and a Message;
+    they are typed by those who know them.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def deliver(self, target: object, message: object) -> None:
+        """Send a message; if it cannot be sent its answer breaks."""
+
+    @abstractmethod
+    def listen(self, promise: object) -> None:
+        """Somebody waits for this promise of the connector's: see that it hears of it."""
+
+    @abstractmethod
+    def watch(self, listener: Severable) -> None:
+        """Tell the listener when the connection ends; at once if it has."""
+
+
+class _NearMethod:
+    """`ref.name`: to be called at once."""
+
+    __slots__ = ("_name", "_target")
+
+    def __init__(self, target: object, name: str) -> None:
+        self._target = target
+        self._name = name
+
+    def __call__(self, *args: object, **kwargs: object) -> Any:  # Any: what a behaviour returns
+        return require_turn().near_call(self._target, (method_symbol(self._name), *args), kwargs)
+
+    def __repr__(self) -> str:
+        return f"<near method {self._name}>"
+
+
+class Ref(Leaf, Generic[T_co]):
+    """A reference to an object: in this vat (near), in another one, or on another machine.
+
+    `ref.greet("Bob")` and `ref("Bob")` call a near object at once (Goblins' `$`); `send(ref)`
+    works for all. It has no public attributes: every public name is a message. Two references
+    are equal if they are the same one. It cannot be pickled; its repr tells no secret.
+
+    Raises (near call):
+        NotNearError: the object is elsewhere. NoCurrentTurnError: not in a turn.
+        NotPassableError: an argument or the result is no value. Else what the object raises, with
+        everything that the call did undone.
+    """
+
+    __slots__ = ("__weakref__", "_behaviour", "_connector", "_home", "_slot")
+
+    def __init__(self, home: Home, behaviour: object = None, connector: Connector | None = None) -> None:
+        self._home = home
+        self._behaviour = behaviour
+        self._connector = connector
+        self._slot: int | None = None
+
+    def __getattr__(self, name: str) -> Any:  # Any: the signature is the behaviour's
+        if name.startswith("_"):
+            raise AttributeError(f"references have no attribute {name!r}: underscore names are no messages")
+        return _NearMethod(self, name)
+
+    def __call__(self, *args: object, **kwargs: object) -> Any:  # Any: what a behaviour returns
+        return require_turn().near_call(self, args, kwargs)
+
+    def __repr__(self) -> str:
+        if self._connector is not None:
+            return "<Ref to a remote object>"
+        return f"<Ref to {_kind_name(self._behaviour)} in vat {self._home.name!r}>"
+
+    def __copy__(self) -> Ref[T_co]:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Ref[T_co]:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a reference cannot be pickled: share its sturdyref, or keep it in a persistent vat")
+
+    __iter__ = None
+
+
+def _kind_name(behaviour: object) -> str:
+    if behaviour is None:
+        return "nothing yet"
+    kind = type(behaviour)
+    return getattr(behaviour, "__name__", kind.__name__) if callable(behaviour) else kind.__name__
+
+
+def bind(ref: Ref[object], behaviour: object) -> None:
+    """Let an actor instance know its reference, weakly: an unreachable object must die at once."""
+    if hasattr(type(behaviour), "__goblins_methods__"):
+        if behaviour._goblins_ref is not None:  # type: ignore[attr-defined]
+            raise ActorError("this behaviour already belongs to an object: make a new instance")
+        behaviour._goblins_ref = ReferenceType(ref)  # type: ignore[attr-defined]
+
+
+def ref_to(behaviour: T) -> Ref[T]:
+    """The reference to the object that behaves so: `ref_to(self)` in a method."""
+    weak = cast(ReferenceType[Ref[T]] | None, getattr(behaviour, "_goblins_ref", None))
+    ref = weak() if weak is not None else None
+    if ref is None:
+        raise ActorError("this is not the behaviour of a living object: spawn it first")
+    return ref
+
+
+def is_near(ref: object) -> bool:
+    """Is this a reference to an object of the vat whose turn it is? Only then may it be called."""
+    turn = current_turn()
+    if turn is None:
+        raise NoCurrentTurnError("near to what? is_near works only in a turn")
+    return isinstance(ref, Ref) and ref._home is turn.home and ref._connector is None
+
+
+def is_remote(ref: object) -> bool:
+    """Is this a reference to an object of another process? (Never of a promise.)"""
+    return isinstance(ref, Ref) and ref._connector is not None
+
+
+@lru_cache(maxsize=4096)
+def method_symbol(name: str) -> Symbol:
+    """A Python method name as it travels: `deposit_gift` -> `deposit-gift`, `break_` -> `break`.
+
+    Our choice (the drafts have no rule): one trailing underscore is dropped, as Python's
+    own keywords need one; every other underscore becomes a hyphen, as Scheme writes names.
+    """
+    return Symbol(name.removesuffix("_").replace("_", "-"))

@@ -1,0 +1,147 @@
+"""`send`, `send_only` and `call`: messages, noted in the current turn or called at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, overload
+
+from goblins_py.actors._passable import is_behaviour, passable, passable_args
+from goblins_py.actors._promise import Message, Promise
+from goblins_py.actors._reference import Ref, method_symbol, ref_to
+from goblins_py.actors._turn import require_turn
+from goblins_py.errors import ActorError, NotPassableError
+from goblins_py.syrup import Symbol
+
+__all__ = ["Sender", "call", "make_message", "send", "send_only"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+Target = Ref[T] | Promise[Ref[T]]
+
+
+def make_message(
+    target: object, args: tuple[object, ...], kwargs: Mapping[str, object], answer: Promise[object] | None
+) -> Message:
+    """A message, its arguments converted at the border.
+
+    Raises:
+        NotPassableError: an argument is no value; nothing was sent.
+        TypeError: the target is neither a reference nor a promise.
+    """
+    if is_behaviour(target):
+        target = ref_to(target)
+    if not isinstance(target, Ref | Promise):
+        raise TypeError(f"messages go to references and promises, not to a {type(target).__name__}")
+    converted, near_only = passable_args(args)
+    named = {name: _named(name, arg) for name, arg in kwargs.items()} if kwargs else None
+    return Message(target, converted, named, answer=answer, near_only=near_only)
+
+
+def _named(name: str, arg: object) -> object:
+    try:
+        return passable(arg)
+    except ActorError as error:
+        raise NotPassableError(f"argument {name}: {error}") from None
+
+
+class _Note:
+    """Where a message goes that is sent in a turn: into its effects."""
+
+    __slots__ = ()
+
+    def message(self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Promise[Any]:
+        """An eventual send with an answer."""
+        turn = require_turn()
+        answer: Promise[object] = Promise(turn.home)
+        turn.effects.append(make_message(target, args, kwargs, answer))
+        return answer
+
+
+class _OnlyNote(_Note):
+    """The same without an answer."""
+
+    __slots__ = ()
+
+    def message(self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Any:
+        require_turn().effects.append(make_message(target, args, kwargs, None))
+
+
+Post = Callable[[object, tuple[object, ...], Mapping[str, object]], Any]
+"""What a Sender does with a message: target, args, kwargs -> promise or None."""
+
+
+class Sender:
+    """`send(ref)`: every public attribute is a message, calling it sends without a method name.
+
+    `sender[Symbol("exactName")]` sends a name as it stands.
+    """
+
+    __slots__ = ("_post", "_target")
+
+    def __init__(self, target: object, post: Post) -> None:
+        self._target = target
+        self._post = post
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:  # Any: the answer is the behaviour's
+        if name.startswith("_"):
+            raise AttributeError(f"{name!r} is no message: underscore names stay private")
+        return self[method_symbol(name)]
+
+    def __getitem__(self, symbol: Symbol) -> Callable[..., Any]:
+        post, target = self._post, self._target
+        return lambda *args, **kwargs: post(target, (symbol, *args), kwargs)
+
+    def __call__(self, *args: object, **kwargs: object) -> Any:  # Any: the answer is the behaviour's
+        return self._post(self._target, args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<send to {self._target!r}>"
+
+
+_post_note: Final[Post] = _Note().message
+_post_only: Final[Post] = _OnlyNote().message
+
+
+@overload
+def send(target: object) -> Sender: ...
+@overload
+def send(
+    target: Target[T], method: Callable[Concatenate[T, P], Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+) -> Promise[R]: ...
+@overload
+def send(
+    target: Target[T], method: Callable[Concatenate[T, P], Promise[R]], *args: P.args, **kwargs: P.kwargs
+) -> Promise[R]: ...
+@overload
+def send(
+    target: Target[T], method: Callable[Concatenate[T, P], R], *args: P.args, **kwargs: P.kwargs
+) -> Promise[R]: ...
+def send(target: object, method: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Send eventually (`<-`): never waits, works on any reference or promise, near or far.
+
+    `send(ref).greet("Bob")` and its typed twin `send(ref, Greeter.greet, "Bob")` are the same message; both
+    return a promise of the answer. The message leaves when the turn has succeeded.
+
+    Raises:
+        NotPassableError: an argument is no value. NoCurrentTurnError: use `vat.send` outside of turns.
+    """
+    if method is None:
+        return Sender(target, _post_note)
+    return _post_note(target, (method_symbol(method.__name__), *args), kwargs)
+
+
+def send_only(target: object) -> Sender:
+    """Send and ask for no answer (`<-np`): its messages return None, failures are only logged there."""
+    return Sender(target, _post_only)
+
+
+@overload
+def call(
+    ref: Ref[T], method: Callable[Concatenate[T, P], Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+) -> Promise[R]: ...
+@overload
+def call(ref: Ref[T], method: Callable[Concatenate[T, P], R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+def call(ref: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
+    """`ref.method(...)`, typed: `call(ref, Greeter.greet, "Bob")` is a `str`."""
+    return require_turn().near_call(ref, (method_symbol(method.__name__), *args), kwargs)

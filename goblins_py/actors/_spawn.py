@@ -1,0 +1,87 @@
+"""`spawn`: make an object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import CoroutineType
+from typing import Any, ParamSpec, TypeVar, cast, overload
+
+from goblins_py.actors._behaviour import is_actor_class
+from goblins_py.actors._crossroads import Junction, Work
+from goblins_py.actors._methods import FIRST, SuspendedMethod
+from goblins_py.actors._passable import is_behaviour
+from goblins_py.actors._reference import Ref, bind
+from goblins_py.actors._turn import Effect, Home, require_turn
+from goblins_py.actors._vat import Vat, VatTurn
+
+__all__ = ["spawn", "start_effect"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Start(Effect, Work):
+    """The first turn of a spawned object that wants one."""
+
+    __slots__ = ("ref", "restored")
+
+    def __init__(self, ref: Ref[object], restored: bool) -> None:
+        self.ref = ref
+        self.restored = restored
+
+    def commit(self, vat: Home) -> None:
+        cast(Junction, vat).queue.append(self)
+
+    def run(self, vat: Junction) -> None:
+        label = f"{type(self.ref._behaviour).__name__}.on_start"
+        cast(Vat, vat).turn(_start_body, self, answer=None, label=lambda: label)
+
+
+def _start_body(turn: VatTurn, work: _Start) -> object:
+    behaviour: Any = work.ref._behaviour
+    turn.frame = behaviour
+    result = behaviour.on_start(work.restored)
+    if isinstance(result, CoroutineType):
+        label = f"{type(behaviour).__name__}.on_start"
+        return SuspendedMethod(result, ref=work.ref, answer=None, label=label).stretch(turn, FIRST)
+    return None
+
+
+def start_effect(ref: Ref[object], *, restored: bool) -> Effect | None:
+    """The effect that runs an object's `on_start`, if it has one."""
+    return _Start(ref, restored) if hasattr(type(ref._behaviour), "on_start") else None
+
+
+@overload
+def spawn(behaviour: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Ref[T]: ...
+@overload
+def spawn(behaviour: Callable[..., Any]) -> Ref[Any]: ...
+def spawn(behaviour: Callable[..., object], *args: object, **kwargs: object) -> Ref[Any]:
+    """Make an object in the current vat.
+
+    Args:
+        behaviour: an `@actor` class, called with the arguments; or any plain callable (handy, but
+            not persistable), without arguments.
+
+    Raises:
+        TypeError: a class that is not decorated itself, or arguments that do not fit it.
+        NoCurrentTurnError: not in a turn.
+    """
+    turn = require_turn()
+    instance = _instance(behaviour, args, kwargs)
+    ref: Ref[object] = Ref(turn.home, instance)
+    bind(ref, instance)
+    start = start_effect(ref, restored=False)
+    if start is not None:
+        turn.effects.append(start)
+    return ref
+
+
+def _instance(behaviour: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]) -> object:
+    if is_actor_class(behaviour):
+        return behaviour(*args, **kwargs)
+    if isinstance(behaviour, type):
+        raise TypeError(f"only a class that is itself decorated with @actor can be spawned: {behaviour.__name__}")
+    if args or kwargs or is_behaviour(behaviour) or not callable(behaviour):
+        raise TypeError("spawn takes an @actor class with its arguments, or a plain callable without any")
+    return behaviour

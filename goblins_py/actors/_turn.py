@@ -1,0 +1,137 @@
+"""The transaction that a turn is, and which turn is current on this thread.
+
+Lives only here: the undo log, the effects that wait for the end of the turn, and one of
+the two ambient things that the package has (the current turn). It must not know what
+references, promises or vats are: those build on it, through `Home` and `Effect`.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+from goblins_py.errors import NoCurrentTurnError
+
+__all__ = ["Effect", "Home", "Host", "Mark", "Turn", "current_turn", "entered", "require_turn"]
+
+
+class Host(Protocol):
+    """What carries a vat: the runtime, or a test. Everything here may be called from any thread."""
+
+    def wake(self) -> None:
+        """Something was posted to the vat's inbox."""
+
+    def post_later(self, seconds: float, home: Home, item: Effect) -> None:
+        """Post `item` to the vat when `seconds` have passed; dropped when the vat closes."""
+
+    async def wait(self, promise: object) -> object:
+        """Wait in a trio task, outside turns, until the promise settles; its value, or raise."""
+
+    def wait_blocking(self, promise: object, timeout: float | None) -> object:
+        """The same for a thread that runs no event loop. Raises TimeoutError."""
+
+    def scope_mark(self) -> object:
+        """A mark that compares equal while no cancel scope or nursery was opened or closed."""
+
+
+class Home(ABC):
+    """A vat, as its references and promises see it."""
+
+    name: str
+    host: Host
+
+    @abstractmethod
+    def post(self, item: Effect) -> None:
+        """Put something into the inbox, from any thread; it starts a churn of its own."""
+
+
+class Effect(ABC):
+    """What a turn asked for and gets when it succeeds; also what is posted to a vat's inbox.
+
+    `commit` takes the vat as `object`, and its subclasses, which know what a vat is, narrow it.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def commit(self, vat: Home) -> None:
+        """Do it, in the vat, between turns."""
+
+    def cancel(self) -> None:  # noqa: B027 - most effects have nothing to let go of
+        """The turn failed: let go of what this holds."""
+
+    def refuse(self, reason: BaseException) -> None:  # noqa: B027 - most have nobody to tell
+        """It was posted to a closed vat: tell whoever waits."""
+
+
+Mark = tuple[int, int]
+
+
+class Turn(ABC):
+    """One transaction. `undo` restores what was, `effects` is what will be.
+
+    Attributes:
+        home: the vat whose turn this is.
+        undo: (object, attribute, old value), newest last.
+        effects: in the order in which they were asked for.
+        frame: the behaviour whose method runs now, None in a handler.
+        becoming: what it will behave as when its method returns, if it said so.
+    """
+
+    __slots__ = ("becoming", "effects", "frame", "home", "undo")
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.undo: list[tuple[object, str, object]] = []
+        self.effects: list[Effect] = []
+        self.frame: object = None
+        self.becoming: object = None
+
+    def mark(self) -> Mark:
+        """A savepoint."""
+        return len(self.undo), len(self.effects)
+
+    def rollback(self, mark: Mark = (0, 0)) -> None:
+        """Undo all that was done since the savepoint."""
+        undo_from, effects_from = mark
+        for effect in self.effects[effects_from:]:
+            effect.cancel()  # may run `finally` blocks of suspended methods, which may do more
+        del self.effects[effects_from:]
+        for thing, attribute, old in reversed(self.undo[undo_from:]):
+            object.__setattr__(thing, attribute, old)
+        del self.undo[undo_from:]
+
+    def change(self, thing: object, attribute: str, new: object) -> None:
+        """Set an attribute so that a failing turn sets it back."""
+        self.undo.append((thing, attribute, getattr(thing, attribute)))
+        object.__setattr__(thing, attribute, new)
+
+    @abstractmethod
+    def near_call(self, target: object, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """Call an object of the same vat at once, as a savepoint."""
+
+
+class _Current(threading.local):
+    turn: Turn | None = None
+
+
+_current = _Current()
+
+
+def current_turn() -> Turn | None:
+    """The turn that runs on this thread now, if one does."""
+    return _current.turn
+
+
+def require_turn() -> Turn:
+    """The current turn; raises `NoCurrentTurnError` outside of one."""
+    turn = _current.turn
+    if turn is None:
+        raise NoCurrentTurnError("this works only in a turn: use vat.run(...), or vat.send(...) from outside")
+    return turn
+
+
+def entered(turn: Turn | None) -> None:
+    """Say which turn is current now; only vats do."""
+    _current.turn = turn
