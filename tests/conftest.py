@@ -8,6 +8,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from guile_peer import GuilePeer, why_not
+
 # CI is one slow shared machine: there, a deadline measures the machine. Failures must be repeatable, too.
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("local", deadline=None)
@@ -18,3 +20,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 def in_ci() -> bool:
     """True where a missing foreign peer is a failure and not a reason to skip."""
     return bool(os.environ.get("CI"))
+
+
+@pytest.fixture(scope="session")
+def guile(in_ci: bool) -> type[GuilePeer]:
+    """`GuilePeer`, on a machine that has Guile Goblins; elsewhere the test is skipped, and in CI it fails."""
+    if reason := why_not():
+        pytest.fail(reason) if in_ci else pytest.skip(reason)
+    return GuilePeer
