@@ -15,4 +15,6 @@ LONG_MODULES: Mapping[str, str] = {}
 MANY_POSITIONALS: Mapping[str, str] = {}
 
 # "path::name": "why". The design allows two ambient things, the current turn and the default background host.
-AMBIENT: Mapping[str, str] = {}
+AMBIENT: Mapping[str, str] = {
+    "goblins_py/actors/_turn.py::_current": "the current turn, per thread, set only while a turn runs",
+}

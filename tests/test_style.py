@@ -36,13 +36,12 @@ def global_state(tree: ast.Module) -> Iterator[str]:
     """Module-level names that hold something to be filled or rebound later.
 
     A filled table in capitals (or a dunder) is data. An empty container can only be meant to be filled,
-    and `global` rebinds whatever it names.
+    a slot per thread to be set, and `global` rebinds whatever it names.
     """
+    slots = PER_THREAD | {node.name for node in tree.body if isinstance(node, ast.ClassDef) and is_slot(node)}
     for node in tree.body:
         value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-        if value is not None and (
-            is_empty_container(value) or is_per_thread(value) or is_lowercase_table(node)
-        ):
+        if value and (is_empty_container(value) or called(value) in slots or is_lowercase_table(node)):
             yield from (name for name in names_bound(node) if not name.startswith("__"))
     for inner in ast.walk(tree):
         if isinstance(inner, ast.Global):
@@ -55,8 +54,11 @@ def names_bound(node: ast.stmt) -> list[str]:
 
 
 def called(value: ast.expr) -> str:
-    function = value.func if isinstance(value, ast.Call) else None
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return last_name(value.func) if isinstance(value, ast.Call) else ""
+
+
+def last_name(expression: ast.expr) -> str:
+    return expression.attr if isinstance(expression, ast.Attribute) else getattr(expression, "id", "")
 
 
 def is_empty_container(value: ast.expr) -> bool:
@@ -67,8 +69,8 @@ def is_empty_container(value: ast.expr) -> bool:
     return isinstance(value, ast.Call) and called(value) in EMPTY_CONTAINERS and not value.args
 
 
-def is_per_thread(value: ast.expr) -> bool:
-    return called(value) in PER_THREAD
+def is_slot(node: ast.ClassDef) -> bool:
+    return any(last_name(base) in PER_THREAD for base in node.bases)
 
 
 def is_lowercase_table(node: ast.stmt) -> bool:
@@ -150,6 +152,7 @@ def test_lines_are_counted_without_the_docstring() -> None:
 def test_global_state_is_told_from_tables() -> None:
     """Empty containers, per-thread slots, lower-case tables and rebinding are state; the rest is data."""
     state = "a = {}\nB = []\nc = {1: 2}\nd = local()\nE = WeakSet()\ndef f():\n    global g\n    g = 1\n"
+    state += "class Slot(threading.local):\n    x = 1\n_s = Slot()\n"
     data = "T = {1: 2}\n__all__ = []\nU = frozenset()\nv = Lock()\nW: Final = (1,)\ndef f():\n    h = {}\n"
-    assert ["a", "B", "c", "d", "E", "g"] == list(global_state(parse("m", state).tree))
+    assert ["a", "B", "c", "d", "E", "_s", "g"] == list(global_state(parse("m", state).tree))
     assert [] == list(global_state(parse("m", data).tree))
