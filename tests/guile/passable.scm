@@ -51,14 +51,16 @@
     (pair . (1 . "two"))
     (tagged . ,(make-tagged 'colour "green"))))
 
-;; Equal, but told apart where Scheme is generous (numbers) and compared by content where it is strict
-;; (sets, dictionaries, tagged values). References are the same if they are eq.
+;; Is what came back (first) what was sent? Equal, but told apart where Scheme is generous (numbers) and
+;; compared by content where it is strict
+;; (sets, dictionaries, tagged values). References are the same if they are eq. A vector may come back as a
+;; list, for peers that have one kind of sequence.
 (define (same? a b)
   (cond
    ((and (pair? a) (pair? b))
     (and (same? (car a) (car b)) (same? (cdr a) (cdr b))))
-   ((and (vector? a) (vector? b))
-    (same? (vector->list a) (vector->list b)))
+   ((vector? b)
+    (same? (if (vector? a) (vector->list a) a) (vector->list b)))
    ((and (gset? a) (gset? b))
     (lset= same? (gset->list a) (gset->list b)))
    ((and (ghash? a) (ghash? b))
