@@ -1,5 +1,15 @@
 """The netlayers: ways to reach a peer. One file (and its private parts) for each."""
 
 from netlayers._certificates import generate_tls_certificate, generate_tls_private_key
+from netlayers.loopback import LoopbackNetlayer, LoopbackNetwork, loopback_env
+from netlayers.tcp_tls import TcpTlsNetlayer, tcp_tls_env
 
-__all__ = ["generate_tls_certificate", "generate_tls_private_key"]
+__all__ = [
+    "LoopbackNetlayer",
+    "LoopbackNetwork",
+    "TcpTlsNetlayer",
+    "generate_tls_certificate",
+    "generate_tls_private_key",
+    "loopback_env",
+    "tcp_tls_env",
+]

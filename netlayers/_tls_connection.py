@@ -72,6 +72,7 @@ class TlsConnection(Connection):
         self._held = b""  # read already, for the next receive
         self._fault: SSL.Error | None = None  # met while collecting; for the next receive
         self._dry = False  # OpenSSL has nothing until the socket is readable
+        self._reason = "a send was cancelled"  # why a half is LOST
         self._closed = False
         self._crowd = trio.lowlevel.ParkingLot()
 
@@ -161,8 +162,7 @@ class TlsConnection(Connection):
                 if _is_end(exc):
                     self._incoming = _Half.ENDED
                     return b""
-                self._incoming = self._outgoing = _Half.LOST
-                raise trio.BrokenResourceError(_explain(exc)) from None
+                raise self._lose(exc) from None
 
     def _collect(self) -> bytes:
         """All records that are here. Goblins sends each token as one: do not wake up for each."""
@@ -206,17 +206,25 @@ class TlsConnection(Connection):
         except SSL.WantReadError:
             return 0, trio.lowlevel.wait_readable
         except SSL.Error as exc:
-            self._outgoing = _Half.LOST  # what the far end said before may still be read
-            raise trio.BrokenResourceError(_explain(exc)) from None
+            raise self._lose(exc) from None
 
     # --- both ---
 
     def _check_open(self, half: _Half) -> None:
         self._refuse_if_closed()
         if half is _Half.LOST:
-            raise trio.BrokenResourceError("this connection is lost")
+            raise trio.BrokenResourceError(self._reason)
         if half is _Half.BUSY:
             raise trio.BusyResourceError("another task is using this connection the same way")
+
+    def _lose(self, exc: SSL.Error) -> trio.BrokenResourceError:
+        """Both ways: OpenSSL reads no more after a failed write, nor writes after a failed read."""
+        if self._incoming is not _Half.LOST:
+            self._reason = _explain(exc)
+        self._outgoing = _Half.LOST
+        if self._incoming is not _Half.ENDED:
+            self._incoming = _Half.LOST
+        return trio.BrokenResourceError(self._reason)
 
     def _refuse_if_closed(self) -> None:
         # After each wait, before OpenSSL could touch a descriptor that is someone else's now.
@@ -261,7 +269,7 @@ def _explain(exc: SSL.Error) -> str:
     match exc:
         case SSL.SysCallError(args=(int(number), *_)):
             return os.strerror(number)
-        case SSL.Error(args=([*_, (_, _, str(reason))],)):
+        case SSL.Error(args=([*_, (_, _, str(reason))],)) if reason:
             return reason
         case _:
             return "unknown TLS error"

@@ -74,6 +74,8 @@ async def dial_tcp(host: str, port: int) -> socket.socket:
         for cause in _causes(exc):
             error.add_note(_note(cause, host, port))
         raise error from None
+    except ValueError as exc:  # names that the resolver cannot even encode
+        raise OSError(f"{host!r} is no host name") from exc
     sock = socket.socket(fileno=stream.socket.detach())
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
