@@ -52,7 +52,7 @@ check: $(VENV)/.installed-dev
 	$(PY) -m ruff check $(CHECKED)
 	$(PY) -m ruff format --check $(CHECKED)
 	$(PY) -m mypy
-	$(PY) -m pytest -q tests/test_layering.py tests/test_style.py tests/test_public_names.py
+	$(PY) -m pytest -q tests/test_layering.py tests/test_style.py tests/test_public_names.py tests/test_typing.py
 
 format: $(VENV)/.installed-dev
 	$(PY) -m ruff check --fix $(CHECKED)
