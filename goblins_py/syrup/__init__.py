@@ -1,0 +1,31 @@
+"""Syrup: OCapN's values, and their bytes.
+
+Bytes in, values out, and back; no I/O, no CapTP. A reference, a promise or None is nothing to
+this package but something that the `special` of its caller writes and reads.
+"""
+
+from goblins_py.syrup._decode import Decoder, decode
+from goblins_py.syrup._encode import encode
+from goblins_py.syrup._frozen import Map, freeze
+from goblins_py.syrup._limits import NEED_DATA, Limits, NeedData
+from goblins_py.syrup._same import same
+from goblins_py.syrup._values import Leaf, Null, NullType, Record, Symbol, Tagged, Value
+
+__all__ = [
+    "NEED_DATA",
+    "Decoder",
+    "Leaf",
+    "Limits",
+    "Map",
+    "NeedData",
+    "Null",
+    "NullType",
+    "Record",
+    "Symbol",
+    "Tagged",
+    "Value",
+    "decode",
+    "encode",
+    "freeze",
+    "same",
+]
