@@ -139,7 +139,7 @@ async def test_resolvers_of_guile_can_be_used(uris) -> None:
     """We settle Guile's promise from here, and hear of it through Guile."""
     async with client_vat() as (vat, enliven):
         promise, resolver = await vat.send(await enliven(uris["promiser"])).pair()
-        assert vat.send(resolver).fulfill("from afar")
+        vat.send(resolver).fulfill("from afar")
         assert "from afar" == await promise
 
 
