@@ -51,12 +51,12 @@ class _Pipe:
     """One direction: bytes and when they arrive. An empty item is the end."""
 
     link: Link
-    items: deque[tuple[float, bytes]] = attrs.field(factory=deque)
+    items: deque[tuple[float, memoryview]] = attrs.field(factory=deque)
     size: int = 0
     abandoned: bool = False  # nobody will take any more
 
     def put(self, data: bytes) -> None:
-        self.items.append((trio.current_time() + self.link.delay, data))
+        self.items.append((trio.current_time() + self.link.delay, memoryview(data)))
         self.size += len(data)
         self.link.changed.unpark_all()
 
@@ -75,7 +75,7 @@ class _Pipe:
             self.items.appendleft((when, rest))
         self.size -= len(taken)
         self.link.changed.unpark_all()
-        return taken
+        return bytes(taken)
 
 
 class _State(Enum):

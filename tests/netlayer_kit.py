@@ -24,6 +24,9 @@ class Started:
         await self._done.wait()
         return self._outcome.unwrap()
 
+    def __await__(self):
+        return self.wait().__await__()
+
 
 class NurseryIo(Io):
     """An `Io` whose tasks run in a nursery of the test's."""

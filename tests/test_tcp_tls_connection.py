@@ -256,6 +256,24 @@ async def test_two_tasks_doing_the_same_is_an_error():
         nursery.cancel_scope.cancel()
 
 
+async def test_both_halves_may_wait_for_the_same_readiness():
+    """TLS may have to write in order to read; trio lets only one task wait for that."""
+    woken = []
+
+    async def wait_to_write(connection):
+        await connection._wait(trio.lowlevel.wait_writable)
+        woken.append(connection)
+
+    async with connected() as (bob, alice_end), trio.open_nursery() as nursery:
+        size = bob.send_nowait(bytes(50_000_000))
+        for _ in range(2):
+            nursery.start_soon(wait_to_write, bob)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert woken == []
+        await receive_exactly(alice_end, size)
+        await until(lambda: len(woken) == 2)
+
+
 async def test_every_operation_is_a_checkpoint():
     """Also when it need not wait."""
     async with connected() as (bob, alice_end):

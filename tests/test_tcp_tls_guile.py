@@ -4,7 +4,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import trio
-from tcp_tls_kit import DialOnlyIo, HandOver, alice
 
 from goblins_py.abc import Proof, ProofKind
 from goblins_py.locators import PeerLocator
@@ -12,6 +11,7 @@ from netlayers import generate_tls_private_key
 from netlayers._certificates import canonical_pair
 from netlayers._tls_dialler import dial
 from netlayers._tls_identity import make_identity
+from tcp_tls_kit import DialOnlyIo, HandOver, alice
 
 pytestmark = pytest.mark.guile
 
