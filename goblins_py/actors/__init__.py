@@ -2,8 +2,10 @@
 
 from goblins_py.actors._behaviour import actor, become, live, value
 from goblins_py.actors._crossroads import Outgoing
+from goblins_py.actors._environment import PersistenceEnv, persistent_name
 from goblins_py.actors._joiners import all_of, any_of, race, timeout
-from goblins_py.actors._on import Resolver, make_promise, on, on_sever
+from goblins_py.actors._keeper import GraphKeeper, Roots
+from goblins_py.actors._on import HandlerTurn, Resolver, make_promise, on, on_sever, resolver_for
 from goblins_py.actors._outside import listen_outside, run_outside, send_outside, sender_for
 from goblins_py.actors._passable import passable
 from goblins_py.actors._portrait import Delta, Portrait, Snapshot
@@ -17,6 +19,9 @@ from goblins_py.actors._promise import (
     Promise,
     RemotePending,
     Resolve,
+    outcome_of,
+    promise_told,
+    unwrap,
 )
 from goblins_py.actors._reference import Connector, NearOnly, Ref, Severable, is_near, is_remote, ref_to
 from goblins_py.actors._send import Sender, call, make_message, send, send_only
@@ -31,6 +36,8 @@ __all__ = [
     "Delta",
     "Effect",
     "Fulfilled",
+    "GraphKeeper",
+    "HandlerTurn",
     "Home",
     "Host",
     "Keeper",
@@ -40,12 +47,14 @@ __all__ = [
     "NearOnly",
     "Outcome",
     "Outgoing",
+    "PersistenceEnv",
     "Portrait",
     "Promise",
     "Ref",
     "RemotePending",
     "Resolve",
     "Resolver",
+    "Roots",
     "Sender",
     "Severable",
     "Snapshot",
@@ -64,10 +73,14 @@ __all__ = [
     "make_promise",
     "on",
     "on_sever",
+    "outcome_of",
     "passable",
+    "persistent_name",
+    "promise_told",
     "race",
     "ref_to",
     "require_turn",
+    "resolver_for",
     "run_outside",
     "send",
     "send_only",
@@ -75,5 +88,6 @@ __all__ = [
     "sender_for",
     "spawn",
     "timeout",
+    "unwrap",
     "value",
 ]

@@ -6,9 +6,10 @@ logged in the current turn, and a table says which methods a message may reach.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import Any, Final, TypeVar, cast, dataclass_transform, overload
+from typing import Any, Final, Literal, TypeVar, cast, dataclass_transform, overload
 
 import attrs
 
@@ -16,7 +17,7 @@ from goblins_py.actors._passable import is_behaviour, state_value
 from goblins_py.actors._reference import Ref, method_symbol, ref_to
 from goblins_py.actors._turn import current_turn
 from goblins_py.errors import ActorError, NoCurrentTurnError, NoSuchMethodError
-from goblins_py.syrup import Symbol
+from goblins_py.syrup import Leaf, Symbol
 
 __all__ = ["actor", "become", "live", "live_fields", "perform", "state_fields", "value"]
 
@@ -28,9 +29,13 @@ HOOKS: Final = frozenset({"on_start"})
 _LIVE: Final = "goblins_live"
 
 
-def live(default: Any = None) -> Any:
-    """A field outside constructor, portrait and rollback. It holds anything, and after a restore `default`."""
-    return attrs.field(default=default, init=False, metadata={_LIVE: True})
+def live(default: Any = None, *, init: Literal[False] = False) -> Any:
+    """A field outside constructor, portrait and rollback. It holds anything, and after a restore `default`.
+
+    Args:
+        init: tells type checkers that it is no constructor argument; never given.
+    """
+    return attrs.field(default=default, init=init, metadata={_LIVE: True})
 
 
 @overload
@@ -248,9 +253,23 @@ def value(cls: C) -> C:
     Its fields must be state values themselves. It is saved if the environment lists it, and cannot be
     passed in messages (pass its fields).
     """
-    made: Any = attrs.frozen(cls, field_transformer=_prepare_value_fields)
+    made: Any = attrs.frozen(_as_leaf(cls), field_transformer=_prepare_value_fields)
     made.__goblins_value__ = made
     return cast(C, made)
+
+
+def _as_leaf(cls: type) -> type:
+    """The same class with `Leaf` as a base, so that it may sit in a Map (bases cannot be added afterwards)."""
+    if issubclass(cls, Leaf):
+        return cls
+    namespace = {name: thing for name, thing in vars(cls).items() if name not in ("__dict__", "__weakref__")}
+    bases = tuple(base for base in cls.__bases__ if base is not object)
+    leaf = types.new_class(cls.__name__, (*bases, Leaf), exec_body=lambda body: body.update(namespace))
+    for thing in namespace.values():
+        for cell in getattr(thing, "__closure__", None) or ():
+            if cell.cell_contents is cls:
+                cell.cell_contents = leaf  # what `super()` looks at
+    return leaf
 
 
 def _prepare_value_fields(cls: type, fields: list[Any]) -> list[Any]:

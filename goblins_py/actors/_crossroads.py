@@ -182,7 +182,7 @@ class Junction(Crossroads):
         message.target = target
         if message.near_only:
             reason = NotPassableError("an argument may be passed only to objects of the same vat")
-            self._settle_answer(message, Broken(reason, self.unheard))
+            self._settle_answer(message, Broken(reason))
         else:
             self.outbox.append(outgoing)
 
@@ -223,11 +223,13 @@ class Junction(Crossroads):
     def _new_state(
         self, promise: Promise[object], outcome: Outcome | Promise[object]
     ) -> Following | Fulfilled | Broken:
+        if isinstance(outcome, Broken):
+            outcome.unheard = self.unheard
         if not isinstance(outcome, Promise):
             return outcome
         end = self._end_of_chain(outcome)
         if end is promise:
-            return Broken(ActorError("a promise was resolved to itself: a cycle"), self.unheard)
+            return Broken(ActorError("a promise was resolved to itself: a cycle"))
         if end._home is self and isinstance(end._state, Fulfilled | Broken):
             return end._state
         return Following(end)
@@ -236,6 +238,13 @@ class Junction(Crossroads):
         while promise._home is self and isinstance(promise._state, Following):
             promise = promise._state.to
         return promise
+
+    def dismiss(self, promise: Promise[object], listener: OutsideListener) -> None:
+        """The listener does not wait for this promise any more."""
+        self.outsiders.discard(listener)
+        state = self._end_of_chain(promise)._state
+        if isinstance(state, Pending | RemotePending) and listener in state.listeners:
+            state.listeners.remove(listener)
 
     def listen(self, promise: Promise[object], listener: Listener) -> None:
         promise = self._end_of_chain(promise)

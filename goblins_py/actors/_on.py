@@ -26,7 +26,7 @@ from goblins_py.actors._vat import Vat, VatTurn
 from goblins_py.errors import Refusal, RemoteError
 from goblins_py.syrup import Symbol
 
-__all__ = ["HandlerTurn", "Resolver", "make_promise", "on", "on_sever"]
+__all__ = ["HandlerTurn", "Resolver", "make_promise", "on", "on_sever", "resolver_for"]
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Resolver(Ref[Any], Generic[T]):
         turn = require_turn()
         error = reason if isinstance(reason, BaseException) else Refusal(passable(reason))
         if self._home is turn.home:
-            cast(_Resolution, self._behaviour).settle(turn, Broken(error, cast(Junction, turn.home).unheard))
+            cast(_Resolution, self._behaviour).settle(turn, Broken(error))
         else:
             turn.near_call(self, (_BREAK, reason), {})  # raises NotNearError
 
@@ -78,19 +78,20 @@ class _Resolution:
 
     def break_(self, reason: object = None) -> None:
         turn = require_turn()
-        self.settle(turn, Broken(RemoteError(reason), cast(Junction, turn.home).unheard))
+        self.settle(turn, Broken(RemoteError(reason)))
 
     __goblins_methods__: Final = {"fulfill": fulfill, "break": break_, "break_": break_}
 
 
 def make_promise() -> tuple[Promise[Any], Resolver[Any]]:
     """A promise and what settles it."""
-    home = require_turn().home
-    promise: Promise[Any] = Promise(home)
-    resolver: Resolver[Any] = Resolver(home, None)
-    resolution = _Resolution(promise)
-    resolver._behaviour = resolution
-    return promise, resolver
+    promise: Promise[Any] = Promise(require_turn().home)
+    return promise, resolver_for(promise)
+
+
+def resolver_for(promise: Promise[Any]) -> Resolver[Any]:
+    """Another resolver of a promise; for CapTP, whose questions are exported as resolvers."""
+    return Resolver(promise._home, _Resolution(promise))
 
 
 def on(

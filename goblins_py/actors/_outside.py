@@ -47,9 +47,28 @@ class _Waiter(OutsideListener):
         self.told(Broken(reason))
 
 
-def listen_outside(promise: Promise[Any], told: Told) -> None:
-    """Have `told` called once with the promise's outcome; any thread."""
-    promise._home.post(Listen(promise, _Waiter(told)))
+class _Leave(Effect):
+    """A waiter waits no more."""
+
+    __slots__ = ("promise", "waiter")
+
+    def __init__(self, promise: Promise[object], waiter: _Waiter) -> None:
+        self.promise = promise
+        self.waiter = waiter
+
+    def commit(self, vat: Home) -> None:
+        cast(Junction, vat).dismiss(self.promise, self.waiter)
+
+
+def listen_outside(promise: Promise[Any], told: Told) -> Callable[[], None]:
+    """Have `told` called once with the promise's outcome; any thread.
+
+    Returns:
+        A function that removes the waiter again; `told` may have been called by then.
+    """
+    waiter = _Waiter(told)
+    promise._home.post(Listen(promise, waiter))
+    return lambda: promise._home.post(_Leave(promise, waiter))
 
 
 class _Thunk(Effect, Work):

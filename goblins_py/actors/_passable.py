@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from goblins_py.actors._promise import Promise
-from goblins_py.actors._reference import NearOnly, Ref, ref_to
+from goblins_py.actors._reference import NearOnly, ref_to
 from goblins_py.errors import ActorError, NotPassableError
-from goblins_py.locators import PeerLocator, Sturdyref
-from goblins_py.syrup import Map, Null, Record, Symbol, Tagged
+from goblins_py.syrup import Leaf, Map, Null, Record, Symbol, Tagged
 
 __all__ = ["MAX_DEPTH", "is_behaviour", "passable", "passable_args", "state_value"]
 
@@ -21,13 +19,17 @@ MAX_DEPTH: Final = 100
 """Levels of nesting in one argument. Our choice: below every peer's decode limit."""
 
 _RESERVED: Final = ("desc:", "op:")
-_ATOMS: Final = frozenset({type(None), bool, int, float, bytes, Symbol, type(Null), PeerLocator, Sturdyref})
-_REFERENCES: Final = (Ref, Promise)
+_ATOMS: Final = frozenset({type(None), bool, int, float, bytes, Symbol, type(Null)})
 
 
 def is_behaviour(value: object) -> bool:
     """Is this an instance of an `@actor` class?"""
     return hasattr(type(value), "__goblins_methods__")
+
+
+def is_value(value: object) -> bool:
+    """Is this an instance of a `@value` class?"""
+    return hasattr(type(value), "__goblins_value__")
 
 
 def passable(value: object, depth: int = MAX_DEPTH) -> object:
@@ -47,7 +49,7 @@ def passable(value: object, depth: int = MAX_DEPTH) -> object:
         if depth <= 0:
             raise NotPassableError(f"nested deeper than {MAX_DEPTH} levels")
         return convert(value, depth - 1)
-    if isinstance(value, _REFERENCES):
+    if isinstance(value, Leaf) and not is_value(value):
         return value
     if is_behaviour(value):
         return ref_to(value)
@@ -88,7 +90,7 @@ def state_value(value: object, depth: int = MAX_DEPTH) -> None:
         state_value(value.value, depth - 1)  # type: ignore[attr-defined]
     elif kind is Record:
         state_value((value.label, *value.fields), depth - 1)  # type: ignore[attr-defined]
-    elif not (isinstance(value, _REFERENCES) or hasattr(kind, "__goblins_value__")):
+    elif not isinstance(value, Leaf):
         raise TypeError(f"{_describe(value)} cannot be state{_INSTEAD.get(kind, '')}")
 
 

@@ -30,6 +30,8 @@ __all__ = [
     "RemotePending",
     "Resolve",
     "outcome_of",
+    "promise_told",
+    "unwrap",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -134,16 +136,16 @@ class Broken:
 
     Attributes:
         reason: the local exception itself, without its traceback; or a `RemoteError`.
-        heard: somebody has been told. If nobody ever is, `unheard` gets the reason when the last
-            promise in this state is collected.
+        heard: somebody has been told (or the log has). If nobody ever is, `unheard`, which the vat sets when a
+            promise becomes so, gets the reason when the last such promise is collected.
     """
 
     __slots__ = ("heard", "reason", "unheard")
 
-    def __init__(self, reason: BaseException, unheard: list[BaseException] | None = None) -> None:
+    def __init__(self, reason: BaseException, *, heard: bool = False) -> None:
         self.reason = reason
-        self.heard = False
-        self.unheard = unheard
+        self.heard = heard
+        self.unheard: list[BaseException] | None = None
 
     def __del__(self) -> None:  # only notes: this may run anywhere, in any thread
         if not self.heard and self.unheard is not None:
@@ -259,3 +261,22 @@ class Listen(Effect):
 def outcome_of(result: object) -> Outcome | Promise[object]:
     """What a promise becomes that is fulfilled with this value."""
     return result if isinstance(result, Promise) else Fulfilled(result)
+
+
+def unwrap(outcome: Outcome, *, keep_traceback: bool = False) -> object:
+    """The value of an outcome, or raise its reason.
+
+    Args:
+        keep_traceback: of a function that failed for just this caller.
+    """
+    if isinstance(outcome, Broken):
+        raise outcome.reason if keep_traceback else outcome.reason.with_traceback(None)
+    return outcome.value
+
+
+def promise_told(home: Home, listener: Listener | None) -> Promise[object]:
+    """A new promise that a listener of its own vat waits for already."""
+    pending = Pending()
+    if listener is not None:
+        pending.listeners.append(listener)
+    return Promise(home, pending)

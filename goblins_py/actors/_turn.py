@@ -31,6 +31,9 @@ class Host(Protocol):
     def wait_blocking(self, promise: object, timeout: float | None) -> object:
         """The same for a thread that runs no event loop. Raises TimeoutError."""
 
+    def random_bytes(self, count: int) -> bytes:
+        """Bytes that nobody can guess."""
+
     def scope_mark(self) -> object:
         """A mark that compares equal while no cancel scope or nursery was opened or closed."""
 

@@ -60,7 +60,7 @@ class VatTurn(Turn):
         """Run a method; the result as it is, maybe a coroutine."""
         outer = self.frame, self.becoming
         behaviour = ref._behaviour
-        self.frame, self.becoming = behaviour, None
+        self.frame, self.becoming = behaviour, cast(object, None)
         try:
             result = perform(behaviour, args, kwargs)
             successor = self.becoming
@@ -82,7 +82,7 @@ class VatTurn(Turn):
         except BaseException as error:
             self.rollback(mark)
             report_failure(self.home.name, label, error)
-            self.effects.append(Resolve(answer, Broken(without_traceback(error))))
+            self.effects.append(Resolve(answer, Broken(without_traceback(error), heard=True)))
         return answer
 
 
@@ -278,7 +278,7 @@ class Vat(Junction):
             broken = cause
         else:
             report_failure(self.name, label(), error)
-            broken = Broken(error)
+            broken = Broken(error, heard=True)
         without_traceback(error)
         if answer is not None:
             self.resolve(answer, broken)

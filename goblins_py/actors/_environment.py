@@ -1,0 +1,91 @@
+"""The persistence environment: which classes a vat may save and restore, and by which names.
+
+Only what an environment lists is ever constructed from a store.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, cast
+
+from goblins_py.actors._behaviour import is_actor_class
+from goblins_py.errors import UnknownObjectError
+
+__all__ = ["PersistenceEnv", "persistent_name"]
+
+
+def persistent_name(cls: type) -> str:
+    """`module.Class`; a program run as `__main__` counts by its file's stem, so that it finds its store
+    again however it is started."""
+    module = cls.__module__
+    if module == "__main__":
+        file = getattr(sys.modules.get("__main__"), "__file__", None)
+        module = PurePath(file).stem if file else module
+    return f"{module}.{cls.__qualname__}"
+
+
+class PersistenceEnv:
+    """Names for `@actor` and `@value` classes.
+
+    Args:
+        classes: named `module.Class`.
+        named: more, under names of your own (stable if you move or rename the class).
+        leaves: other immutable values: the label of their record, and the class, which has `to_record()` and
+            a class method `from_record(record)`.
+        extends: environments whose entries hold here too.
+
+    Raises:
+        UnknownObjectError: two classes under one name. TypeError: a class that is not decorated.
+    """
+
+    def __init__(
+        self,
+        *classes: type,
+        named: Mapping[str, type] | None = None,
+        leaves: Mapping[str, type] | None = None,
+        extends: Sequence[PersistenceEnv] = (),
+    ) -> None:
+        self._classes: dict[str, type] = {}
+        self._names: dict[type, str] = {}
+        self._leaves: dict[str, Any] = {}
+        for env in extends:
+            self._leaves |= env._leaves
+            for name, cls in env._classes.items():
+                self._add(name, cls)
+        self._leaves |= leaves or {}
+        for cls in classes:
+            self._add(persistent_name(cls), cls)
+        for name, cls in (named or {}).items():
+            self._add(name, cls)
+
+    def _add(self, name: str, cls: type) -> None:
+        if not (is_actor_class(cls) or cls.__dict__.get("__goblins_value__") is cls):
+            raise TypeError(f"{cls.__name__} is neither an @actor nor a @value class")
+        if self._classes.setdefault(name, cls) is not cls:
+            raise UnknownObjectError(f"two classes are named {name!r} in one environment")
+        self._names.setdefault(cls, name)
+
+    def name_of(self, cls: type) -> str | None:
+        """The name that objects of this class are saved under; None if it is not listed."""
+        return self._names.get(cls)
+
+    def class_named(self, name: str) -> Any:
+        """The class of that name. Raises `UnknownObjectError`."""
+        cls = self._classes.get(name)
+        if cls is None:
+            raise UnknownObjectError(f"the store holds a {name!r}, which the environment does not list")
+        return cls
+
+    def writes(self, cls: type) -> bool:
+        """Does it know how a leaf of this class is written?"""
+        return cls in self._leaves.values()
+
+    def reader_of(self, label: str) -> Callable[[object], object] | None:
+        """What reads the records with this label; None if no leaf has it."""
+        cls = self._leaves.get(label)
+        return None if cls is None else cast("Callable[[object], object]", cls.from_record)
+
+    def __repr__(self) -> str:
+        return f"<PersistenceEnv of {len(self._classes)} classes>"

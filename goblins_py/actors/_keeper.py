@@ -1,0 +1,210 @@
+"""What a persistent vat saves: the graph of objects that its roots reach.
+
+An object gets a slot when something in the graph first holds it. After each turn the changed ones of the
+graph are portrayed, new ones with them; if that fails the turn fails. A slot whose object is gone
+from memory is removed: nothing that is saved can hold it any more.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from typing import Any, cast
+from weakref import ReferenceType
+
+from goblins_py.actors._behaviour import state_fields
+from goblins_py.actors._environment import PersistenceEnv
+from goblins_py.actors._portrait import Delta, Portrait, Snapshot
+from goblins_py.actors._portray import Depicter, Reviver
+from goblins_py.actors._reference import Ref, bind
+from goblins_py.actors._spawn import start_effect
+from goblins_py.actors._turn import Turn
+from goblins_py.actors._vat import Keeper, Vat
+from goblins_py.errors import NotPortrayableError, StoreCorruptError, VersionMismatchError
+
+__all__ = ["GraphKeeper", "Roots"]
+
+Roots = Ref[Any] | tuple[Ref[Any], ...]
+"""What a roots function returns: a reference, or a tuple of at least two."""
+
+
+class _Slotted(ReferenceType[Ref[object]]):
+    """A weak reference that knows the slot of what it pointed to."""
+
+    __slots__ = ("slot",)
+    slot: int
+
+
+class GraphKeeper(Keeper):
+    """Keeps the graph of one vat.
+
+    Attributes:
+        roots: held as long as the vat lives.
+    """
+
+    def __init__(self, env: PersistenceEnv, vat: Vat) -> None:
+        self._env = env
+        self._vat = vat
+        self._known: dict[int, _Slotted] = {}
+        self._gone: deque[int] = deque()
+        self._changed: dict[int, Portrait] = {}
+        self._found: list[Ref[object]] = []
+        self._next_slot = 0
+        self._depicter = Depicter(env, vat, self._slot_of)
+        self._first: Delta | None = None
+        self.roots: tuple[Ref[Any], ...] = ()
+
+    # --- taking portraits ----------------------------------------------------
+
+    def adopt(self, roots: Roots, vat_id: bytes) -> None:
+        """Start the graph of a new vat; call at the end of the turn that made the roots.
+
+        Raises:
+            NotPortrayableError: something that they hold cannot be saved. TypeError: no references.
+        """
+        refs = roots if isinstance(roots, tuple) else (roots,)
+        if not refs or (isinstance(roots, tuple) and len(roots) == 1):
+            raise TypeError("roots are one reference, or a tuple of at least two")
+        if not all(isinstance(ref, Ref) for ref in refs):
+            raise TypeError("roots are references: return what spawn returned")
+        slots = self._portray_all([], new=refs)
+        self.roots = refs
+        self._first = Delta({}, vat_id=vat_id, roots_version=0, roots=slots)
+
+    def check(self, turn: Turn) -> None:
+        if turn.undo:
+            changed = {id(ref): ref for ref in map(_owner, turn.undo) if ref is not None and ref._slot is not None}
+            if changed:
+                self._portray_all(list(changed.values()), new=())
+
+    def take_delta(self) -> Delta | None:
+        removed = self._take_gone()
+        portraits, self._changed = self._changed, {}
+        first, self._first = self._first, None
+        if not portraits and not removed and first is None:
+            return None
+        if first is None:
+            return Delta(portraits, removed)
+        return Delta(portraits, removed, vat_id=first.vat_id, roots_version=first.roots_version, roots=first.roots)
+
+    def _take_gone(self) -> frozenset[int]:
+        removed = set()
+        while self._gone:
+            slot = self._gone.popleft()
+            self._known.pop(slot, None)
+            self._changed.pop(slot, None)
+            removed.add(slot)
+        return frozenset(removed)
+
+    def _portray_all(self, changed: list[Ref[object]], *, new: tuple[Ref[Any], ...]) -> tuple[int, ...]:
+        first_new_slot = self._next_slot
+        portraits: dict[int, Portrait] = {}
+        self._found = changed
+        try:
+            slots = tuple(self._slot_of(ref) for ref in new)
+            for ref in self._found:  # grows while it is read
+                portraits[cast(int, ref._slot)] = self._portray(ref)
+        except BaseException:
+            self._forget_since(first_new_slot)
+            raise
+        finally:
+            self._found = []
+        self._changed.update(portraits)
+        return slots
+
+    def _slot_of(self, ref: Ref[object]) -> int:
+        if ref._slot is None:
+            ref._slot = self._next_slot
+            self._next_slot += 1
+            self._know(ref, ref._slot)
+            self._found.append(ref)
+        return ref._slot
+
+    def _know(self, ref: Ref[object], slot: int) -> None:
+        weak = _Slotted(ref, lambda dead: self._gone.append(dead.slot))
+        weak.slot = slot
+        self._known[slot] = weak
+
+    def _forget_since(self, first_new_slot: int) -> None:
+        for slot in range(first_new_slot, self._next_slot):
+            ref = self._known.pop(slot)()
+            if ref is not None:
+                ref._slot = None
+        self._next_slot = first_new_slot
+
+    def _portray(self, ref: Ref[object]) -> Portrait:
+        cls = type(ref._behaviour)
+        name = self._env.name_of(cls)
+        if name is None:
+            label = getattr(ref._behaviour, "__qualname__", cls.__qualname__)
+            raise NotPortrayableError(f"{label} cannot be saved: the persistence environment does not list it")
+        try:
+            state = {
+                field: self._depicter.depict(getattr(ref._behaviour, field)) for field in state_fields(cls)
+            }
+        except NotPortrayableError as error:
+            raise NotPortrayableError(f"{cls.__qualname__} cannot be saved: {error}") from None
+        return Portrait(name, cast(Any, cls).__goblins_version__, state)
+
+    # --- restoring -------------------------------------------------------------
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make the objects that the roots reach, and queue the `on_start` of those that have one.
+
+        What is in the store and not reached is removed with the next delta.
+
+        Raises:
+            UnknownObjectError, VersionMismatchError, StoreCorruptError: nothing was started.
+        """
+        self._next_slot = max(snapshot.portraits, default=-1) + 1
+        refs: dict[int, Ref[object]] = {}
+        waiting: list[int] = []
+
+        def ref_at(slot: int) -> Ref[object]:
+            ref = refs.get(slot)
+            if ref is None:
+                if slot not in snapshot.portraits:
+                    raise StoreCorruptError(f"a portrait refers to slot {slot}, which holds nothing")
+                ref = refs[slot] = Ref(self._vat)
+                ref._slot = slot
+                self._know(ref, slot)
+                waiting.append(slot)
+            return ref
+
+        reviver = Reviver(self._env, self._vat, ref_at)
+        self.roots = tuple(ref_at(slot) for slot in snapshot.roots)
+        for slot in waiting:  # grows while it is read
+            self._revive(refs[slot], snapshot.portraits[slot], reviver)
+        self._gone.extend(slot for slot in snapshot.portraits if slot not in refs)
+        for ref in refs.values():
+            start = start_effect(ref, restored=True)
+            if start is not None:
+                start.commit(self._vat)
+
+    def _revive(self, ref: Ref[object], portrait: Portrait, reviver: Reviver) -> None:
+        cls = self._env.class_named(portrait.name)
+        if portrait.version != cls.__goblins_version__:
+            raise VersionMismatchError(
+                f"{portrait.name} was saved as version {portrait.version}, and is {cls.__goblins_version__} now"
+            )
+        state = {name: reviver.revive(value) for name, value in portrait.state.items()}
+        unknown = set(state) - set(state_fields(cls))
+        if unknown or _missing(cls, state):
+            names = ", ".join(sorted(unknown | _missing(cls, state)))
+            raise VersionMismatchError(f"{portrait.name} was saved with other fields than it has now: {names}")
+        behaviour = cls(**state)
+        bind(ref, behaviour)
+        ref._behaviour = behaviour
+
+
+def _missing(cls: type, state: dict[str, object]) -> set[str]:
+    parameters = inspect.signature(cls).parameters.values()
+    return {each.name for each in parameters if each.default is inspect.Parameter.empty and each.name not in state}
+
+
+def _owner(change: tuple[object, str, object]) -> Ref[object] | None:
+    thing = change[0]
+    if isinstance(thing, Ref):
+        return thing
+    weak = getattr(thing, "_goblins_ref", None)
+    return weak() if weak is not None else None

@@ -1,0 +1,172 @@
+"""The four tables of a session.
+
+*We* number exports and questions, the *peer* numbers imports and answers. Exports are held strongly
+and counted by how often they were sent; imports and questions are held weakly, and noted when
+Python collects them: in any thread, in the middle of anything, so nothing else is done then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from weakref import ReferenceType
+
+from goblins_py.actors import Promise, Ref
+from goblins_py.errors import RemoteProtocolError
+
+__all__ = ["Exports", "HeldKind", "Imports", "Question", "WeakEntry"]
+
+Remote = Ref[object] | Promise[object]
+
+
+class Question:
+    """What a question's resolver is exported as: the peer settles the promise through it.
+
+    Attributes:
+        entry: of the promise, which may be gone.
+    """
+
+    __slots__ = ("entry",)
+
+    def __init__(self, entry: WeakEntry) -> None:
+        self.entry = entry
+
+
+Exported = Remote | Question
+
+
+class _Export:
+    __slots__ = ("count", "thing")
+
+    def __init__(self, thing: Exported) -> None:
+        self.thing = thing
+        self.count = 0
+
+
+class Exports:
+    """What the peer can reach here. Position 0 is the bootstrap object and is never collected."""
+
+    def __init__(self, bootstrap: Ref[object]) -> None:
+        self._entries: dict[int, _Export] = {0: _Export(bootstrap)}
+        self._positions: dict[int, int] = {id(bootstrap): 0}
+        self._next = 1
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, thing: Exported) -> int:
+        """The thing is about to be sent once more: its position, counted."""
+        position = self._positions.get(id(thing))
+        if position is None:
+            position, self._next = self._next, self._next + 1
+            self._entries[position] = _Export(thing)
+            self._positions[id(thing)] = position
+        self._entries[position].count += 1
+        return position
+
+    def get(self, position: int) -> Exported:
+        """What is exported there. Raises `RemoteProtocolError`."""
+        entry = self._entries.get(position)
+        if entry is None:
+            raise RemoteProtocolError(f"unknown export position {position}")
+        return entry.thing
+
+    def drop(self, position: int, count: int) -> None:
+        """The peer holds it `count` times less. Raises `RemoteProtocolError`: it never held so many."""
+        if position == 0:
+            return  # the bootstrap is not counted
+        entry = self._entries.get(position)
+        if entry is None or count > entry.count:
+            raise RemoteProtocolError(f"op:gc-exports of {count} at position {position}, which has fewer")
+        entry.count -= count
+        if entry.count == 0:
+            del self._entries[position]
+            del self._positions[id(entry.thing)]
+
+
+class HeldKind(Enum):
+    """What a weak entry stands for."""
+
+    IMPORT = "import"
+    QUESTION = "question"
+
+
+class WeakEntry(ReferenceType[Remote]):
+    """A weak reference to something of the peer's.
+
+    Attributes:
+        position: in the peer's table.
+        count: of an import: how often it was received.
+    """
+
+    __slots__ = ("count", "key", "kind", "position")
+    position: int
+    kind: HeldKind
+    count: int
+    key: int
+
+
+class Imports:
+    """What we hold of the peer's: imports and questions.
+
+    Attributes:
+        collected: entries whose thing Python has collected, to be told to the peer.
+    """
+
+    def __init__(self) -> None:
+        self.collected: deque[WeakEntry] = deque()
+        self._imports: dict[int, WeakEntry] = {}
+        self._by_id: dict[int, WeakEntry] = {}
+        self._next_question = 1
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def received(self, position: int) -> Remote | None:
+        """The import at this position, counted once more; None if it is new (or gone)."""
+        entry = self._imports.get(position)
+        thing = entry() if entry is not None else None
+        if thing is not None and entry is not None:
+            entry.count += 1
+        return thing
+
+    def add(self, thing: Remote, position: int) -> None:
+        """A new import, received once."""
+        self._imports[position] = self._hold(thing, HeldKind.IMPORT, position)
+
+    def ask(self, answer: Promise[object]) -> WeakEntry:
+        """A new question, at the next position."""
+        entry = self._hold(answer, HeldKind.QUESTION, self._next_question)
+        self._next_question += 1
+        return entry
+
+    def find(self, thing: Remote) -> WeakEntry | None:
+        """The entry of something that is the peer's."""
+        entry = self._by_id.get(id(thing))
+        return entry if entry is not None and entry() is thing else None
+
+    def _hold(self, thing: Remote, kind: HeldKind, position: int) -> WeakEntry:
+        entry = WeakEntry(thing, self.collected.append)
+        entry.kind = kind
+        entry.position = position
+        entry.count = 1
+        entry.key = id(thing)
+        self._by_id[entry.key] = entry
+        return entry
+
+    def take_collected(self) -> list[WeakEntry]:
+        """Forget the collected ones, and return them."""
+        taken = []
+        while self.collected:
+            entry = self.collected.popleft()
+            if self._by_id.get(entry.key) is entry:
+                del self._by_id[entry.key]
+            if entry.kind is HeldKind.IMPORT and self._imports.get(entry.position) is entry:
+                del self._imports[entry.position]
+            taken.append(entry)
+        return taken
+
+    def living(self) -> list[Remote]:
+        """All that is still held."""
+        things = (entry() for entry in list(self._by_id.values()))
+        return [thing for thing in things if thing is not None]

@@ -1,0 +1,278 @@
+"""The trio side of one vat: its loop, its output, its clock.
+
+Churns run here, on the vat's thread, and what they leave is released here: at once, or for a persistent
+vat when its delta is durable (output commit). Who has something to write registers with
+`flush_soon` and is asked once after each bout of churns, so that many messages make one write.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, Protocol, TypeVar, cast
+
+import trio
+
+from goblins_py.abc import Store
+from goblins_py.actors import Churn, Effect, Home, Outcome, Outgoing, Promise, Vat, listen_outside, unwrap
+from goblins_py.errors import ActorError
+from goblins_py.runtime._io import VatIo
+
+__all__ = ["Flushable", "TrioHost"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("goblins_py.runtime")
+
+_TURNS: Final = 500
+"""Turns between two looks at the clock."""
+_BOUT: Final = 0.01
+"""Seconds that churns may run before I/O gets its chance."""
+_BACKLOG: Final = 1000
+"""Churns waiting for the disk above which nobody reads from the network."""
+
+
+class Flushable(Protocol):
+    """Something with bytes to write."""
+
+    def flush(self) -> None:
+        """Write what can be written without waiting."""
+
+
+class TrioHost:
+    """Carries one vat in one trio run.
+
+    Attributes:
+        vat, io: set right after creation.
+        failed: why the store took no more.
+    """
+
+    vat: Vat
+    io: VatIo
+
+    def __init__(self, store: Store | None = None) -> None:
+        self._store = store
+        self._token = trio.lowlevel.current_trio_token()
+        self._thread = threading.get_ident()
+        self._wakeup = trio.Event()
+        self._running = False
+        self._flushables: set[Flushable] = set()
+        self._commits: deque[Churn] = deque()
+        self._commit_wakeup = trio.Event()
+        self._settled = trio.Event()
+        self._settled.set()
+        self._timers: trio.Nursery | None = None
+        self.failed: OSError | None = None
+
+    @property
+    def token(self) -> trio.lowlevel.TrioToken:
+        """Of the trio run that carries the vat."""
+        return self._token
+
+    @property
+    def on_own_thread(self) -> bool:
+        """Is this called on the vat's thread?"""
+        return threading.get_ident() == self._thread
+
+    # --- for the vat -------------------------------------------------------------
+
+    def wake(self) -> None:
+        if threading.get_ident() == self._thread:
+            if not self._running:
+                self._wakeup.set()
+            return
+        try:
+            self._token.run_sync_soon(self._wakeup_set, idempotent=True)
+        except trio.RunFinishedError:
+            self.vat.close()  # from another thread, but nothing else runs any more
+
+    def _wakeup_set(self) -> None:
+        self._wakeup.set()
+
+    def random_bytes(self, count: int) -> bytes:
+        return os.urandom(count)
+
+    def scope_mark(self) -> object:
+        # Private to trio, but the only thing that tells: a scope that a method leaves open at an await
+        # would become the parent of whatever the vat's task does next.
+        task = trio.lowlevel.current_task()
+        return getattr(task, "_cancel_status", None), len(task.child_nurseries)
+
+    def post_later(self, seconds: float, home: Home, item: Effect) -> None:
+        async def later() -> None:
+            await trio.sleep(seconds)
+            home.post(item)
+
+        if self._timers is not None:
+            self._timers.start_soon(later)
+
+    async def wait(self, promise: object) -> object:
+        """Wait for a promise of this vat; in any trio task, of any thread."""
+        token = trio.lowlevel.current_trio_token()
+        here = threading.get_ident()
+        done = trio.Event()
+        outcomes: list[Outcome] = []
+
+        def told(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            if threading.get_ident() == here:
+                done.set()
+            else:
+                _soon(token, done)
+
+        leave = listen_outside(cast("Promise[object]", promise), told)
+        try:
+            await done.wait()
+        except BaseException:
+            leave()
+            raise
+        return unwrap(outcomes[0])
+
+    def wait_blocking(self, promise: object, timeout: float | None) -> object:
+        if threading.get_ident() == self._thread:
+            raise ActorError("the vat's own thread cannot block: await the promise")
+        done = threading.Event()
+        outcomes: list[Outcome] = []
+
+        def told(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            done.set()
+
+        leave = listen_outside(cast("Promise[object]", promise), told)
+        try:
+            if not done.wait(timeout):
+                raise TimeoutError(f"not settled within {timeout:g} s")
+        except BaseException:
+            leave()
+            raise
+        return unwrap(outcomes[0])
+
+    # --- running ------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """The vat's loop. Ends only by cancellation."""
+        async with trio.open_nursery() as self._timers:
+            while True:
+                if not self.vat.busy and not self._flushables:
+                    await self._wakeup.wait()
+                self._wakeup = trio.Event()
+                self.run_pending()
+                await trio.lowlevel.checkpoint()
+
+    def feed(self, items: Iterable[Effect]) -> None:
+        """Post what came from a peer and run what follows, without a detour over the loop."""
+        running, self._running = self._running, True
+        try:
+            for item in items:
+                self.vat.post(item)
+        finally:
+            self._running = running
+        self.run_pending()
+
+    @trio.lowlevel.enable_ki_protection
+    def run_pending(self) -> None:
+        """Run churns for a bout, then let everything that has bytes write them."""
+        if self._running:
+            return
+        self._running = True
+        try:
+            until = time.perf_counter() + _BOUT
+            while self.vat.busy:
+                churn = self.vat.run(_TURNS)
+                if churn is not None:
+                    self._release(churn)
+                if time.perf_counter() > until:
+                    break
+            flushables, self._flushables = self._flushables, set()
+            for flushable in flushables:
+                flushable.flush()
+        finally:
+            self._running = False
+        if self.vat.busy:
+            self._wakeup.set()
+
+    def flush_soon(self, flushable: Flushable) -> None:
+        """Call its `flush` after the churns that run now, else soon."""
+        self._flushables.add(flushable)
+        if not self._running:
+            self._wakeup.set()
+
+    @property
+    def crowded(self) -> bool:
+        """Should nobody bring more work just now?"""
+        return len(self._commits) > _BACKLOG
+
+    async def room(self) -> None:
+        """Wait until more work may be brought."""
+        while self.crowded or self.vat.busy:
+            await trio.lowlevel.checkpoint()
+            if self.crowded:
+                await self._settled.wait()
+
+    # --- output commit -----------------------------------------------------------------
+
+    def _release(self, churn: Churn) -> None:
+        if self.failed is not None:
+            return
+        if self._store is None or (churn.delta is None and self._settled.is_set()):
+            self.release(churn.outbox)
+            return
+        self._commits.append(churn)
+        self._settled = trio.Event() if self._settled.is_set() else self._settled
+        self._commit_wakeup.set()
+
+    async def commit_forever(self) -> None:
+        """Make churns durable, many with one sync, and release them in order.
+
+        Raises:
+            OSError: the store failed. Nothing more is released, the vat is closed.
+        """
+        while True:
+            await self._commit_wakeup.wait()
+            self._commit_wakeup = trio.Event()
+            try:
+                while self._commits:
+                    await self._commit_batch()
+            except OSError as error:
+                self.failed = error
+                self._commits.clear()
+                self.release(self.vat.close())
+                raise
+            finally:
+                self._settled.set()
+
+    async def _commit_batch(self) -> None:
+        batch = list(self._commits)
+        deltas = [churn.delta for churn in batch if churn.delta is not None]
+        if deltas and self._store is not None:
+            await self._store.commit(deltas)
+        for churn in batch:
+            self._commits.popleft()
+            self.release(churn.outbox)
+        self.run_pending()
+
+    async def settle(self) -> None:
+        """Wait until the vat is quiet and all of it is durable and released; or the store has failed."""
+        while (self.vat.busy or not self._settled.is_set()) and self.failed is None:
+            self.run_pending()
+            await self._settled.wait()
+            await trio.lowlevel.checkpoint()
+
+    def release(self, outbox: list[Outgoing]) -> None:
+        """Let go of what may leave the vat."""
+        for outgoing in outbox:
+            try:
+                outgoing.release()
+            except Exception:
+                _log.exception("something that left a vat could not be released")
+
+
+def _soon(token: trio.lowlevel.TrioToken, event: trio.Event) -> None:
+    try:
+        token.run_sync_soon(event.set)
+    except trio.RunFinishedError:
+        return  # nobody waits any more

@@ -1,0 +1,213 @@
+"""mycapn: the actor through which a vat gives out and enlivens sturdyrefs."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final, cast
+
+from goblins_py.actors import (
+    PersistenceEnv,
+    Promise,
+    Ref,
+    actor,
+    live,
+    on,
+    ref_to,
+    require_turn,
+    send,
+    spawn,
+)
+from goblins_py.errors import LocatorError, NetlayerError, UnknownSwissNumError, UnknownTransportError
+from goblins_py.locators import PeerLocator, Sturdyref, parse_uri
+from goblins_py.runtime._switchboard import Switchboard
+from goblins_py.syrup import Map, Symbol
+
+__all__ = ["Bootstrap", "MyCapn", "Registry", "mycapn_env", "spawn_mycapn"]
+
+_SWISS_BYTES: Final = 32
+
+_log = logging.getLogger("goblins_py.runtime")
+
+
+@actor
+class Registry:
+    """Objects by swiss number. Whoever has this can reach everything that is registered."""
+
+    _objects: Map[bytes, Ref[Any]] = Map()
+    _numbers: Map[Ref[Any], bytes] = Map()
+
+    def register(self, ref: Ref[Any], swiss_num: bytes | None = None) -> bytes:
+        """Register an object.
+
+        Args:
+            swiss_num: of your own choice; None makes 32 random bytes.
+
+        Returns:
+            Its swiss number; the old one if it is registered already.
+        """
+        if not isinstance(cast(object, ref), Ref):
+            raise TypeError("only references can be registered")
+        known = self._numbers.get(ref)
+        if known is not None:
+            return known
+        number = swiss_num or require_turn().home.host.random_bytes(_SWISS_BYTES)
+        if number in self._objects:
+            raise ValueError("another object is registered under this swiss number")
+        self._objects = self._objects.set(number, ref)
+        self._numbers = self._numbers.set(ref, number)
+        return number
+
+    def fetch(self, swiss_num: bytes) -> Ref[Any]:
+        """The object. Raises `UnknownSwissNumError`."""
+        ref = self._objects.get(swiss_num) if isinstance(swiss_num, bytes) else None
+        if ref is None:
+            raise UnknownSwissNumError("no object is registered under this swiss number")
+        return ref
+
+    def unregister(self, ref: Ref[Any]) -> bool:
+        """Forget an object: its sturdyrefs are worth nothing from now on. False if it was not registered."""
+        number = self._numbers.get(ref)
+        if number is None:
+            return False
+        self._objects = self._objects.delete(number)
+        self._numbers = self._numbers.delete(ref)
+        return True
+
+
+@actor
+class Bootstrap:
+    """What a peer gets at position 0: objects for swiss numbers, nothing else."""
+
+    _registry: Ref[Registry]
+
+    def fetch(self, swiss_num: bytes) -> Ref[Any]:
+        """The object. Raises `UnknownSwissNumError`."""
+        found: Ref[Any] = self._registry.fetch(swiss_num)
+        return found
+
+
+@actor
+class MyCapn:
+    """Gives out sturdyrefs of objects, and enlivens those of others, over its netlayers."""
+
+    _netlayers: Map[str, Ref[Any]]
+    _registry: Ref[Registry]
+    _switchboard: Switchboard | None = live()
+    _broken: dict[str, BaseException] | None = live()
+
+    def on_start(self, restored: bool) -> None:
+        """Set the netlayers up, after spawn and after restore."""
+        self._broken = {}
+        self._switchboard = self._make_switchboard()
+        for name, netlayer in self._netlayers.items():
+            try:
+                self._switchboard.install(name, netlayer)
+            except Exception as error:
+                self._broken[name] = error
+                _log.error("netlayer %s cannot be used: %s", name, error)
+
+    def _make_switchboard(self) -> Switchboard:
+        vat: Any = require_turn().home
+        return Switchboard(vat, vat.host.io, spawn(Bootstrap, self._registry))
+
+    def register(self, ref: Ref[Any], transport: str | Symbol) -> Promise[Sturdyref]:
+        """Make an object reachable.
+
+        Args:
+            transport: the name of the netlayer that it shall be reached by.
+
+        Returns:
+            A promise of its sturdyref, the same for every time.
+
+        Raises:
+            UnknownTransportError: no such netlayer. NetlayerError: it could not be set up.
+        """
+        netlayer = self._netlayer(_name(transport))
+        number: bytes = self._registry.register(ref)
+        return on(netlayer.our_location(), lambda location: Sturdyref(location, number))
+
+    def enliven(self, target: Sturdyref | str) -> Promise[Any]:
+        """A promise of the object behind a sturdyref or its URI; an object of our own is itself.
+
+        Raises:
+            LocatorError: malformed. UnknownTransportError: no netlayer for it. The promise breaks with
+                `ConnectFailedError`, `DesignatorMismatchError`, or if the peer does not know the object.
+        """
+        sturdyref = _sturdyref(target)
+        ours = self._netlayer(sturdyref.peer.transport).our_location()
+        return on(ours, lambda location: self._fetch(sturdyref, location))
+
+    def _fetch(self, sturdyref: Sturdyref, ours: PeerLocator) -> object:
+        if ours == sturdyref.peer:
+            return self._registry.fetch(sturdyref.swiss_num)
+        return send(self._connect(sturdyref.peer)).fetch(sturdyref.swiss_num)
+
+    def connect_to_peer(self, target: PeerLocator | str) -> Promise[Any]:
+        """A promise of a peer's bootstrap object. Raises as `enliven`."""
+        locator = parse_uri(target) if isinstance(target, str) else target
+        if not isinstance(locator, PeerLocator):
+            raise LocatorError("this is a sturdyref, where a peer's locator belongs")
+        self._netlayer(locator.transport)
+        return self._connect(locator)
+
+    def _connect(self, locator: PeerLocator) -> Promise[Any]:
+        if self._switchboard is None:
+            raise NetlayerError("mycapn has not started yet")
+        return self._switchboard.connect(locator)
+
+    def install_netlayer(self, netlayer: Ref[Any]) -> None:
+        """Add a netlayer. Raises `NetlayerError` if there is one of that name, or it cannot be set up."""
+        name: str = netlayer.netlayer_name()
+        if name in self._netlayers:
+            raise NetlayerError(f"a netlayer {name} is installed already")
+        if self._switchboard is not None:
+            self._switchboard.install(name, netlayer)
+        self._netlayers = self._netlayers.set(name, netlayer)
+
+    def self_location(self, transport: str | Symbol) -> Promise[PeerLocator]:
+        """Where others reach us by this netlayer."""
+        return self._our_location(_name(transport))
+
+    def _our_location(self, transport: str) -> Promise[PeerLocator]:
+        return on(self._netlayer(transport).our_location())
+
+    def get_registry(self) -> Ref[Registry]:
+        """The registry: `register`, `fetch`, `unregister`."""
+        return self._registry
+
+    def _netlayer(self, name: str) -> Ref[Any]:
+        netlayer = self._netlayers.get(name)
+        if netlayer is None:
+            raise UnknownTransportError(f"no netlayer for the transport {name[:40]!r} is installed")
+        if self._broken and name in self._broken:
+            raise self._broken[name].with_traceback(None)
+        return netlayer
+
+
+def _name(transport: str | Symbol) -> str:
+    return transport.name if isinstance(transport, Symbol) else transport
+
+
+def _sturdyref(target: object) -> Sturdyref:
+    located = parse_uri(target) if isinstance(target, str) else target
+    if not isinstance(located, Sturdyref):
+        raise LocatorError("enliven takes a sturdyref or the URI of one")
+    return located
+
+
+mycapn_env = PersistenceEnv(
+    MyCapn, Registry, leaves={"ocapn-peer": PeerLocator, "ocapn-sturdyref": Sturdyref}
+)
+"""What a persistent vat needs to save and restore a mycapn, and sturdyrefs in anybody's state."""
+
+
+def spawn_mycapn(*netlayers: Ref[Any]) -> Ref[MyCapn]:
+    """Spawn a mycapn in the current vat, over netlayers of the same vat.
+
+    Raises:
+        NetlayerError: two of one name.
+    """
+    named: dict[str, Ref[Any]] = {netlayer.netlayer_name(): netlayer for netlayer in netlayers}
+    if len(named) != len(netlayers):
+        raise NetlayerError("two netlayers of one name")
+    return spawn(MyCapn, Map(named), spawn(Registry))

@@ -1,0 +1,187 @@
+"""Moves the bytes of one session over one connection, and decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from goblins_py.abc import Connection
+from goblins_py.actors import Effect
+from goblins_py.captp import Event, Session, SessionState, Severed, Started
+from goblins_py.runtime._host import TrioHost
+
+__all__ = ["Pump"]
+
+_STALL: Final = 30.0
+"""Seconds without any queued byte accepted after which the session severs."""
+_FLUSH: Final = 2.0
+"""Seconds for the last bytes when we end it."""
+_LINGER: Final = 0.5
+"""Seconds to go on reading after an abort: closing with unread bytes would reset the connection, and
+the peer might never read why."""
+_SLICE: Final = 2**16
+
+
+class Pump:
+    """One connection's tasks.
+
+    Args:
+        notice: told of `Started` and `Severed`; effects go to the vat.
+        handshake: seconds until the peer's op:start-session must be here.
+    """
+
+    def __init__(
+        self,
+        host: TrioHost,
+        session: Session,
+        connection: Connection,
+        *,
+        notice: Callable[[Started | Severed], None],
+        handshake: float,
+    ) -> None:
+        self._host = host
+        self._session = session
+        self._connection = connection
+        self._notice = notice
+        self._handshake = handshake
+        self._unsent = b""
+        self._sending = False
+        self._output = trio.Event()
+        self._drained = trio.Event()
+        session.on_output = self._on_output
+
+    async def run(self) -> None:
+        """Run until the session ends; then, and if cancelled, say goodbye (bounded) and close."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch_handshake)
+                nursery.start_soon(self._write_forever)
+                self._host.flush_soon(self)
+                await self._read_all()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._session.abort("the vat is closing the connection")
+            self._tell()
+            await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        with trio.move_on_after(_FLUSH, shield=True):
+            try:
+                if not self._sending:
+                    await self._connection.send(self._take())
+                if not self._lost:
+                    await self._linger()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+        with trio.CancelScope(shield=True):
+            await self._connection.aclose()
+
+    async def _linger(self) -> None:
+        with trio.move_on_after(_LINGER):
+            while await self._connection.receive():
+                pass
+
+    # --- in ------------------------------------------------------------------------
+
+    async def _read_all(self) -> None:
+        session = self._session
+        while session.state is not SessionState.SEVERED:
+            await self._wait_for_room()
+            try:
+                data = await self._connection.receive()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._lose("the connection was lost")
+                return
+            if not data:
+                self._lose("the peer closed the connection")
+                return
+            self._host.feed(self._sort(session.receive(data)))
+
+    async def _wait_for_room(self) -> None:
+        while self._session.congested:
+            self._drained = trio.Event()
+            await self._drained.wait()
+        if self._host.crowded or self._host.vat.busy:
+            await self._host.room()
+
+    def _sort(self, events: list[Event]) -> list[Effect]:
+        effects = []
+        for event in events:
+            if isinstance(event, Started | Severed):
+                self._notice(event)
+            else:
+                effects.append(event)
+        return effects
+
+    def _lose(self, reason: str) -> None:
+        self._lost = True
+        self._session.connection_lost(reason)
+        self._tell()
+
+    _lost = False
+
+    def _tell(self) -> None:
+        self._host.feed(self._sort(self._session.take_events()))
+
+    async def _watch_handshake(self) -> None:
+        await trio.sleep(self._handshake)
+        if self._session.state is SessionState.GREETING:
+            self._session.abort(f"no op:start-session within {self._handshake:g} s")
+            self._tell()
+            await self._connection.aclose()
+
+    # --- out -----------------------------------------------------------------------
+
+    def _on_output(self) -> None:
+        self._host.flush_soon(self)
+
+    def flush(self) -> None:
+        """Write what the system takes; the writer task does the rest."""
+        if self._sending:
+            return
+        self._unsent += self._session.data_to_send()
+        if not self._unsent:
+            return
+        try:
+            count = self._connection.send_nowait(self._unsent)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return  # the reader hears of it, too
+        self._unsent = self._unsent[count:]
+        self._sent(count)
+        if self._unsent:
+            self._output.set()
+
+    def _sent(self, count: int) -> None:
+        self._session.sent(count)
+        if not self._session.congested:
+            self._drained.set()
+
+    async def _write_forever(self) -> None:
+        while True:
+            await self._output.wait()
+            self._output = trio.Event()
+            self._sending = True
+            try:
+                await self._write_all()
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            finally:
+                self._sending = False
+
+    async def _write_all(self) -> None:
+        while data := self._take():
+            for start in range(0, len(data), _SLICE):
+                part = data[start : start + _SLICE]
+                with trio.move_on_after(_STALL) as scope:
+                    await self._connection.send(part)
+                if scope.cancelled_caught:
+                    self._lose(f"the peer took no bytes for {_STALL:g} s")
+                    await self._connection.aclose()
+                    return
+                self._sent(len(part))
+
+    def _take(self) -> bytes:
+        data, self._unsent = self._unsent + self._session.data_to_send(), b""
+        return data

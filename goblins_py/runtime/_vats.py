@@ -1,0 +1,240 @@
+"""`open_vat` and `open_persistent_vat`: vats for trio programs."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeVar, TypeVarTuple, cast
+
+import trio
+
+from goblins_py.abc import Io, Store
+from goblins_py.actors import (
+    GraphKeeper,
+    Outcome,
+    PersistenceEnv,
+    Promise,
+    Ref,
+    Roots,
+    Sender,
+    Vat,
+    current_turn,
+    run_outside,
+    sender_for,
+    unwrap,
+)
+from goblins_py.captp import Session, SessionState
+from goblins_py.errors import ActorError
+from goblins_py.runtime._host import TrioHost
+from goblins_py.runtime._io import VatIo
+
+__all__ = ["OpenVat", "flushed", "open_persistent_vat", "open_vat"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_FLUSH: Final = 2.0
+"""Seconds that closing waits for churns to become durable and leave."""
+_FLUSH_POLL: Final = 0.005
+
+
+class OpenVat:
+    """A running vat, as a trio program sees it."""
+
+    def __init__(self, vat: Vat, host: TrioHost) -> None:
+        self._vat = vat
+        self._host = host
+
+    @property
+    def name(self) -> str:
+        """For people, in logs."""
+        return self._vat.name
+
+    @property
+    def io(self) -> Io:
+        """The capability for I/O: give it to the actors that shall have it, near."""
+        return self._host.io
+
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Run `function(*args)` as a turn.
+
+        Returns:
+            Its result, once its churn has ended (and is durable). Of an `async def`, what it returns.
+
+        Raises:
+            What it raises, everything undone. ActorError: called in a turn. VatClosedError.
+            Cancelled: the turn may happen all the same.
+        """
+        if current_turn() is not None:
+            raise ActorError("run cannot be called in a turn: call the function")
+        outcomes: list[Outcome] = []
+        done = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+        run_outside(self._vat, function, args, _teller(outcomes, done, token))
+        await done.wait()
+        result = unwrap(outcomes[0], keep_traceback=True)
+        if isinstance(result, Promise) and self.is_async(function):
+            return cast(T, await result)
+        return cast(T, result)
+
+    def send(self, ref: object) -> Sender:
+        """`send` from outside of turns, in any thread: `await vat.send(ref).greet("Bob")`."""
+        return sender_for(self._vat, ref)
+
+    # --- for those who put a vat somewhere else: threads, the REPL
+
+    @property
+    def vat(self) -> Vat:
+        """The vat itself."""
+        return self._vat
+
+    @property
+    def token(self) -> trio.lowlevel.TrioToken:
+        """Of the trio run that carries it."""
+        return self._host.token
+
+    def on_own_thread(self) -> bool:
+        """Is this called on the vat's thread?"""
+        return self._host.on_own_thread
+
+    @staticmethod
+    def is_async(function: object) -> bool:
+        """Is it an `async def`, whose promise `run` waits for?"""
+        return inspect.iscoroutinefunction(function)
+
+    def __repr__(self) -> str:
+        return f"<OpenVat {self._vat.name!r}>"
+
+
+def _teller(outcomes: list[Outcome], done: trio.Event, token: trio.lowlevel.TrioToken) -> Callable[[Outcome], None]:
+    here = threading.get_ident()
+
+    def told(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        if threading.get_ident() == here:
+            done.set()
+        else:
+            token.run_sync_soon(done.set)
+
+    return told
+
+
+@asynccontextmanager
+async def open_vat(name: str = "vat", *, verbose: bool = False) -> AsyncIterator[OpenVat]:
+    """Open a vat in the current trio run; it ends with the block.
+
+    At the end it stops accepting connections, flushes for at most 2 s, even when cancelled, and aborts its
+    sessions with a reason. What the block raises leaves it as it is.
+
+    Args:
+        name: for people, in logs and reprs.
+        verbose: tell peers class and text of exceptions that break promises.
+    """
+    async with _hosted(name, None, verbose=verbose) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_persistent_vat(
+    env: PersistenceEnv, roots: Callable[[], Roots], store: Store, *, name: str = "vat", verbose: bool = False
+) -> AsyncIterator[tuple[OpenVat, Any]]:
+    """Open a vat whose roots, and all that they reach, are saved after each churn.
+
+    Args:
+        env: the classes that may be saved and restored.
+        roots: run as a turn if the store is new: returns one reference, or a tuple of several.
+
+    Yields:
+        The vat, and the roots as `roots` returned them (restored, if the store is not new).
+
+    Raises:
+        StoreLockedError, StoreCorruptError, UnknownObjectError, VersionMismatchError: it was not opened.
+        NotPortrayableError: the roots cannot be saved; nothing was. OSError: the store failed, the block was
+        cancelled, nothing more left the vat.
+    """
+    async with _hosted(name, store, verbose=verbose) as opened:
+        yield opened, await _bring_up(opened, env, roots, store)
+
+
+async def _bring_up(opened: OpenVat, env: PersistenceEnv, roots: Callable[[], Roots], store: Store) -> Any:
+    snapshot = await store.open()
+    vat = opened._vat
+    keeper = GraphKeeper(env, vat)
+    if snapshot is None:
+
+        def first() -> None:
+            keeper.adopt(roots(), opened.io.random_bytes(32))
+            vat.keeper = keeper
+
+        await opened.run(first)
+    else:
+        keeper.restore(snapshot)
+        vat.keeper = keeper
+        await opened.run(_nothing)
+    return keeper.roots[0] if len(keeper.roots) == 1 else keeper.roots
+
+
+def _nothing() -> None:
+    """A churn of its own, to run and save what restored objects do first."""
+
+
+@asynccontextmanager
+async def _hosted(name: str, store: Store | None, *, verbose: bool) -> AsyncIterator[OpenVat]:
+    """The life of a vat: its loop and its committer outside, its I/O tasks inside, the block innermost."""
+    body_error: BaseException | None = None
+    host = TrioHost(store)
+    vat = host.vat = Vat(host, name, verbose=verbose)
+    try:
+        with _one_error():
+            async with trio.open_nursery() as core:
+                core.start_soon(host.run)
+                core.start_soon(host.commit_forever)
+                async with trio.open_nursery() as tasks:
+                    host.io = VatIo(vat, tasks)
+                    try:
+                        yield OpenVat(vat, host)
+                    except BaseException as error:
+                        body_error = error
+                    await _settle(host)
+                    tasks.cancel_scope.cancel()
+                    if isinstance(body_error, trio.Cancelled):
+                        raise body_error  # trio has to see it
+                await _settle(host)
+                core.cancel_scope.cancel()
+    finally:
+        host.io.close()
+        host.release(vat.close())
+        if store is not None:
+            await store.aclose()
+    if body_error is not None and not isinstance(body_error, trio.Cancelled):
+        raise body_error
+
+
+async def _settle(host: TrioHost) -> None:
+    with trio.move_on_after(_FLUSH, shield=True):
+        await host.settle()
+
+
+@contextmanager
+def _one_error() -> Generator[None]:
+    """trio's nurseries wrap each error in a group; ours have one of interest at most."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None
+
+
+async def flushed(ref: object) -> None:
+    """Wait until all that was sent to the peer behind a remote reference has left this process.
+
+    For code outside of vats that produces much: `send` itself never waits. Returns at once for others.
+    """
+    connector = ref._connector if isinstance(ref, Ref) else None
+    while isinstance(connector, Session) and connector.queued and connector.state is not SessionState.SEVERED:
+        await trio.sleep(_FLUSH_POLL)
+    await trio.lowlevel.checkpoint()
