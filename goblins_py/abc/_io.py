@@ -28,8 +28,8 @@ class Io(NearOnly, ABC):
         """Bind and listen on TCP; may be called in a turn (it does not wait).
 
         Args:
-            host: an IP address to bind, or None for all interfaces, IPv4 and IPv6 on the
-                same port number (IPv4 alone where the machine has no IPv6).
+            host: an IP address to bind; None for all interfaces, "localhost" for both loopback
+                addresses: IPv4 and IPv6 on one port number (one of them where the other is missing).
             port: 1 to 65535, or 0 for any free one.
 
         Returns:

@@ -78,13 +78,17 @@ class VatIo(Io):
 
     def launch(self, task: _Task) -> None:
         """Start the trio task of a turn that succeeded."""
-        self._nursery.start_soon(self._run, task)
+        try:
+            self._nursery.start_soon(self._run, task)
+        except RuntimeError:  # the vat is closing, and its tasks have ended
+            reason = VatClosedError("the vat was closed before the task started")
+            self._vat.post(Resolve(task.promise, Broken(reason, heard=True)))
 
     async def _run(self, task: _Task) -> None:
         outcome: Outcome = Broken(VatClosedError("the vat was closed before the task ended"), heard=True)
         try:
             outcome = Fulfilled(await task.async_fn(*task.args))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it breaks the promise
             if not isinstance(error, GoblinsError | OSError):
                 _log.exception("the task %s failed", getattr(task.async_fn, "__qualname__", task.async_fn))
             outcome = Broken(error.with_traceback(None))
@@ -98,7 +102,11 @@ class _Task(Effect, Outgoing):
     __slots__ = ("args", "async_fn", "io", "promise")
 
     def __init__(
-        self, io: VatIo, promise: Promise[Any], async_fn: Callable[..., Awaitable[object]], args: tuple[object, ...]
+        self,
+        io: VatIo,
+        promise: Promise[Any],
+        async_fn: Callable[..., Awaitable[object]],
+        args: tuple[object, ...],
     ) -> None:
         self.io = io
         self.promise = promise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from goblins_py.actors import (
     PersistenceEnv,
@@ -12,7 +12,6 @@ from goblins_py.actors import (
     actor,
     live,
     on,
-    ref_to,
     require_turn,
     send,
     spawn,
@@ -45,8 +44,7 @@ class Registry:
         Returns:
             Its swiss number; the old one if it is registered already.
         """
-        if not isinstance(cast(object, ref), Ref):
-            raise TypeError("only references can be registered")
+        _check_reference(ref)
         known = self._numbers.get(ref)
         if known is not None:
             return known
@@ -74,6 +72,11 @@ class Registry:
         return True
 
 
+def _check_reference(ref: object) -> None:
+    if not isinstance(ref, Ref):
+        raise TypeError("only references can be registered, not promises or values")
+
+
 @actor
 class Bootstrap:
     """What a peer gets at position 0: objects for swiss numbers, nothing else."""
@@ -95,14 +98,14 @@ class MyCapn:
     _switchboard: Switchboard | None = live()
     _broken: dict[str, BaseException] | None = live()
 
-    def on_start(self, restored: bool) -> None:
+    def on_start(self, restored: bool) -> None:  # noqa: FBT001, ARG002 - the vat calls it so
         """Set the netlayers up, after spawn and after restore."""
         self._broken = {}
         self._switchboard = self._make_switchboard()
         for name, netlayer in self._netlayers.items():
             try:
                 self._switchboard.install(name, netlayer)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a third party's netlayer; told to who asks for it
                 self._broken[name] = error
                 _log.error("netlayer %s cannot be used: %s", name, error)
 

@@ -1,8 +1,8 @@
 """One session per peer: the table behind a mycapn, its dials, and the sessions that others open.
 
-It is no actor and no value (`NearOnly`): mycapn holds it in a live field. Its tables change between turns only,
-so no failing turn can leave them half changed; what must happen in a turn (asking a netlayer
-to dial) is queued as one.
+It is no actor and no value (`NearOnly`): mycapn holds it in a live field. Its tables change between
+turns only, so no failing turn can leave them half changed; what must happen in a turn (asking a
+netlayer to dial) is queued as one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from goblins_py.actors import (
     require_turn,
 )
 from goblins_py.captp import Session, SessionKeys, SessionLimits, SessionState, Severed, Started
-from goblins_py.errors import ConnectFailedError, NetlayerError
+from goblins_py.errors import ConnectFailedError
 from goblins_py.locators import PeerLocator
 from goblins_py.runtime._host import TrioHost
 from goblins_py.runtime._pump import Pump
@@ -100,10 +100,13 @@ class Switchboard(NearOnly):
         """In a turn of its own: have the netlayer dial."""
         try:
             connection = self._netlayers[locator.transport].connect_to(locator)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a third party's netlayer; whoever waits is told
             self._end_dial(locator, Broken(error))
             return
-        on(connection, partial(self._dialled, locator), lambda reason: self._end_dial(locator, Broken(reason)))
+        on(connection, partial(self._dialled, locator), partial(self._not_dialled, locator))
+
+    def _not_dialled(self, locator: PeerLocator, reason: BaseException) -> None:
+        self._end_dial(locator, Broken(reason))
 
     def _dialled(self, locator: PeerLocator, connection: Connection) -> None:
         self.io.start(self._run_dialled, locator, connection)
@@ -111,7 +114,7 @@ class Switchboard(NearOnly):
     async def _run_dialled(self, locator: PeerLocator, connection: Connection) -> None:
         session = self._make_session(locator.transport, locator)
         try:
-            await self._pump(session, connection, dialled=locator)
+            await self._pump(session, connection, lambda started: True)
         finally:
             reason = ConnectFailedError(f"the peer did not start a session: {session.reason}")
             self._end_dial(locator, Broken(reason), only_if=session)
@@ -143,21 +146,20 @@ class Switchboard(NearOnly):
         if transport not in self._locations:
             await connection.aclose()  # we do not know yet where we are
             return
-        await self._pump(self._make_session(transport, None), connection, transport=transport)
+
+        def believed(started: Started) -> bool:
+            return _is_proved(connection, started.location, transport)
+
+        await self._pump(self._make_session(transport, None), connection, believed)
 
     async def _pump(
-        self,
-        session: Session,
-        connection: Connection,
-        *,
-        dialled: PeerLocator | None = None,
-        transport: str | None = None,
+        self, session: Session, connection: Connection, believed: Callable[[Started], bool]
     ) -> None:
         def notice(event: Started | Severed) -> None:
-            if isinstance(event, Started):
-                self._started(session, connection, event, dialled, transport)
-            else:
+            if isinstance(event, Severed):
                 self._severed(session)
+            elif believed(event):
+                self._enter(event.location, session)
 
         pump = Pump(self._host, session, connection, notice=notice, handshake=HANDSHAKE_TIMEOUT)
         try:
@@ -165,19 +167,10 @@ class Switchboard(NearOnly):
         finally:
             self._severed(session)
 
-    def _started(
-        self,
-        session: Session,
-        connection: Connection,
-        event: Started,
-        dialled: PeerLocator | None,
-        transport: str | None,
-    ) -> None:
-        if dialled is not None:
-            self._live[dialled] = session
-            self._end_dial(dialled, Fulfilled(session.references.bootstrap))
-        elif _is_proved(connection, event.location, transport):
-            self._live.setdefault(event.location, session)
+    def _enter(self, location: PeerLocator, session: Session) -> None:
+        """This session is with the peer there; a session that is there already stays."""
+        session = self._live.setdefault(location, session)
+        self._end_dial(location, Fulfilled(session.references.bootstrap))
 
     def _severed(self, session: Session) -> None:
         self._sessions.discard(session)
@@ -198,12 +191,8 @@ class Switchboard(NearOnly):
                 if session.has_garbage and session.state is SessionState.ESTABLISHED:
                     session.collect()
 
-    def flushed(self, connector: object) -> bool:
-        """Has all that was sent over this session left?"""
-        return not isinstance(connector, Session) or connector.queued == 0 or connector not in self._sessions
 
-
-def _is_proved(connection: Connection, claimed: PeerLocator, transport: str | None) -> bool:
+def _is_proved(connection: Connection, claimed: PeerLocator, transport: str) -> bool:
     if claimed.transport != transport:
         return False
     proof = connection.proof

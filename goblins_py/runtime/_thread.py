@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Final, TypeVar, TypeVarTuple, cast
+from typing import Any, Final, Self, TypeVar, TypeVarTuple, cast
 
 import trio
 
@@ -60,7 +60,8 @@ class _Background:
 
     def _start(self) -> None:
         ready = threading.Event()
-        self._thread = threading.Thread(target=trio.run, args=(self._main, ready), name="goblins", daemon=True)
+        run = (self._main, ready)
+        self._thread = threading.Thread(target=trio.run, args=run, name="goblins", daemon=True)
         self._thread.start()
         ready.wait()
         atexit.register(self._stop)
@@ -104,8 +105,8 @@ class VatThread:
         """Run `function(*args)` as a turn and wait for its result.
 
         Raises:
-            What it raises, everything undone. ActorError: in a turn, or on the vat's own thread. VatClosedError.
-            KeyboardInterrupt ends the wait, not the turn.
+            What it raises, everything undone. ActorError: in a turn, or on the vat's own thread.
+            VatClosedError. KeyboardInterrupt ends the wait, not the turn.
         """
         self._must_not_block()
         future: Future[Outcome] = Future()
@@ -134,7 +135,7 @@ class VatThread:
         if current_turn() is not None or self._opened.on_own_thread():
             raise ActorError("this would block the vat itself: call the function, or await")
 
-    def __enter__(self) -> VatThread:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -159,7 +160,7 @@ async def _hold(
             started.set_result((opened, closing))
             await closing.wait()
         closed.set_result(None)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - it is told to whoever opened or closes the vat
         if not started.done():
             started.set_exception(error)
         else:
@@ -189,7 +190,7 @@ def spawn_vat(name: str = "vat", *, verbose: bool = False) -> VatThread:
 def spawn_persistent_vat(
     env: PersistenceEnv, roots: Callable[[], Roots], store: Store, *, name: str = "vat", verbose: bool = False
 ) -> tuple[VatThread, Any]:
-    """A persistent vat in the background thread, and its roots. Arguments and errors as `open_persistent_vat`."""
+    """A persistent vat in the background thread, and its roots; see `open_persistent_vat`."""
     manager = open_persistent_vat(env, roots, store, name=name, verbose=verbose)
     (opened, restored), closing, closed = _open(manager)
     return VatThread(opened, closing, closed), restored

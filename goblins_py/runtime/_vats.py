@@ -108,7 +108,9 @@ class OpenVat:
         return f"<OpenVat {self._vat.name!r}>"
 
 
-def _teller(outcomes: list[Outcome], done: trio.Event, token: trio.lowlevel.TrioToken) -> Callable[[Outcome], None]:
+def _teller(
+    outcomes: list[Outcome], done: trio.Event, token: trio.lowlevel.TrioToken
+) -> Callable[[Outcome], None]:
     here = threading.get_ident()
 
     def told(outcome: Outcome) -> None:
@@ -195,7 +197,7 @@ async def _hosted(name: str, store: Store | None, *, verbose: bool) -> AsyncIter
                     host.io = VatIo(vat, tasks)
                     try:
                         yield OpenVat(vat, host)
-                    except BaseException as error:
+                    except BaseException as error:  # noqa: BLE001 - raised again below
                         body_error = error
                     await _settle(host)
                     tasks.cancel_scope.cancel()
@@ -219,7 +221,7 @@ async def _settle(host: TrioHost) -> None:
 
 @contextmanager
 def _one_error() -> Generator[None]:
-    """trio's nurseries wrap each error in a group; ours have one of interest at most."""
+    """Nurseries wrap each error in a group; ours have one of interest at most."""
     try:
         yield
     except BaseExceptionGroup as group:
@@ -236,5 +238,5 @@ async def flushed(ref: object) -> None:
     """
     connector = ref._connector if isinstance(ref, Ref) else None
     while isinstance(connector, Session) and connector.queued and connector.state is not SessionState.SEVERED:
-        await trio.sleep(_FLUSH_POLL)
+        await trio.sleep(_FLUSH_POLL)  # noqa: ASYNC110 - it may be of another trio run
     await trio.lowlevel.checkpoint()
