@@ -4,16 +4,11 @@
 """
 
 import os
-from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from guile_peer import GuilePeer, why_not
-
-# Until the facade is written, what imports it cannot even be collected.
-facade = find_spec("goblins_py")
-collect_ignore = [] if facade and facade.origin else ["test_guile_interop.py"]
 
 # CI is one slow shared machine: there, a deadline measures the machine. Failures must be repeatable, too.
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

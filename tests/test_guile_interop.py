@@ -17,6 +17,7 @@ from goblins_py import GoblinsError, RemoteError, Symbol, actor, flushed, open_v
 from goblins_py.errors import SessionSeveredError
 from goblins_py.syrup import same
 from guile_peer import GuilePeer
+from guile_playground import Playground
 from guile_values import READ_ONLY, VALUES
 from netlayers import TcpTlsNetlayer
 
@@ -240,7 +241,9 @@ def served(target: str) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             assert process.stdout
-            yield process.stdout.readline().strip()
+            uri = process.stdout.readline().strip()
+            assert uri.startswith("ocapn://")
+            yield uri
             process.send_signal(signal.SIGTERM)
             assert 0 == process.wait(PATIENCE)
         finally:
@@ -248,8 +251,21 @@ def served(target: str) -> Iterator[str]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_a_guile_client_gets_all_that_it_asks_for(guile) -> None:
-    """Every check of client.scm, on an object that `goblins serve` serves."""
+async def test_a_guile_client_gets_all_that_it_asks_for(guile) -> None:
+    """Every check of client.scm, on an object in a vat of ours."""
+    with trio.fail_after(2 * PATIENCE):
+        async with open_vat() as vat:
+            mycapn = await vat.run(lambda: spawn_mycapn(spawn(TcpTlsNetlayer, "127.0.0.1")))
+            playground = await vat.run(spawn, Playground)
+            sturdyref = await vat.send(mycapn).register(playground, "tcp-tls")
+            with guile("client.scm", sturdyref.uri) as client:
+                passed, failures = await trio.to_thread.run_sync(client.results)
+                assert [] == failures
+                assert passed > 50
+
+
+def test_a_guile_client_gets_all_that_it_asks_for_from_the_command_line(guile) -> None:
+    """The same, on an object that `goblins serve` serves."""
     playground = Path(__file__).with_name("guile_playground.py")
     with served(f"{playground}:Playground") as uri, guile("client.scm", uri) as client:
         passed, failures = client.results()

@@ -10,9 +10,9 @@ from sources import PACKAGES, ROOT
 MAX_FACADE_NAMES = 40
 
 FACADE = """
-    GoblinsError Map Null PeerLocator PersistenceEnv Promise Ref Refusal RemoteError Resolver Sturdyref Symbol
-    Tagged Vat VatThread actor all_of any_of become call flushed is_near is_verified live make_promise
-    mycapn_env on on_sever open_persistent_vat open_vat race ref_to send send_only spawn spawn_mycapn
+    GoblinsError Map NearOnly Null PeerLocator PersistenceEnv Promise Ref Refusal RemoteError Resolver
+    Sturdyref Symbol Tagged actor all_of any_of become call flushed is_near live make_promise mycapn_env on
+    on_sever open_persistent_vat open_vat parse_uri race ref_to send send_only spawn spawn_mycapn
     spawn_persistent_vat spawn_vat timeout value
 """.split()
 
@@ -27,8 +27,6 @@ def public_packages() -> list[str]:
 
 def test_the_facade_exports_the_reviewed_names() -> None:
     """What `from goblins_py import ...` offers is this list, sorted, and short enough to be learned."""
-    if "goblins_py" not in public_packages():
-        pytest.skip("the facade is not written yet")
     facade = importlib.import_module("goblins_py")
     assert FACADE == sorted(facade.__all__)
     assert len(FACADE) <= MAX_FACADE_NAMES
