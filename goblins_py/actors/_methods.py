@@ -85,13 +85,13 @@ class SuspendedMethod:
                     awaited = self.coroutine.send(outcome.value)
             except StopIteration as stop:
                 return cast(object, stop.value)
-            if host.scope_mark() != mark:
+            if not isinstance(awaited, Promise):
+                outcome = Broken(ActorError("in a method only promises can be awaited: use io.start for trio code"))
+            elif host.scope_mark() != mark:
                 outcome = Broken(ActorError("a trio scope or nursery may not stay open across an await in a method"))
-            elif isinstance(awaited, Promise):
+            else:
                 turn.effects.append(Await(awaited, self))
                 return SUSPENDED
-            else:
-                outcome = Broken(ActorError("in a method only promises can be awaited: use io.start for trio code"))
 
     def close(self) -> None:
         """Give the coroutine up; its `finally` blocks run."""

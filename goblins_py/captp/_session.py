@@ -119,6 +119,7 @@ class Session(Connector):
         state: see `SessionState`.
         peer: the peer's claimed location, once started.
         reason: why it was severed.
+        aborted: we have sent op:abort.
         on_output: called when there is something to write where there was nothing.
         references: the tables.
     """
@@ -136,6 +137,7 @@ class Session(Connector):
         self.state = SessionState.GREETING
         self.peer: PeerLocator | None = None
         self.reason = ""
+        self.aborted = False
         self._home = home
         self._limits = limits or SessionLimits()
         self._dialled = dialled
@@ -249,6 +251,7 @@ class Session(Connector):
         """End the session and tell the peer why. Nothing if it has ended."""
         if self.state is not SessionState.SEVERED:
             self._send(OpAbort(reason))
+            self.aborted = True
             self._sever(reason)
 
     def connection_lost(self, reason: str) -> None:

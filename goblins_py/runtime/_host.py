@@ -267,7 +267,7 @@ class TrioHost:
         for outgoing in outbox:
             try:
                 outgoing.release()
-            except Exception:  # the rest must still leave
+            except Exception:  # noqa: BLE001 - the rest must still leave
                 _log.exception("something that left a vat could not be released")
 
 

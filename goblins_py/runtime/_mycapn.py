@@ -57,7 +57,7 @@ class Registry:
 
     def fetch(self, swiss_num: bytes) -> Ref[Any]:
         """The object. Raises `UnknownSwissNumError`."""
-        ref = self._objects.get(swiss_num) if isinstance(swiss_num, bytes) else None
+        ref = self._objects.get(swiss_num)
         if ref is None:
             raise UnknownSwissNumError("no object is registered under this swiss number")
         return ref
@@ -98,7 +98,7 @@ class MyCapn:
     _switchboard: Switchboard | None = live()
     _broken: dict[str, BaseException] | None = live()
 
-    def on_start(self, restored: bool) -> None:  # noqa: FBT001, ARG002 - the vat calls it so
+    def on_start(self, restored: bool) -> None:  # noqa: FBT001 - the vat calls it so
         """Set the netlayers up, after spawn and after restore."""
         self._broken = {}
         self._switchboard = self._make_switchboard()

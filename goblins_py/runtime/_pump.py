@@ -71,7 +71,7 @@ class Pump:
             try:
                 if not self._sending:
                     await self._connection.send(self._take())
-                if not self._lost:
+                if self._session.aborted and not self._lost:
                     await self._linger()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass

@@ -237,6 +237,14 @@ async def flushed(ref: object) -> None:
     For code outside of vats that produces much: `send` itself never waits. Returns at once for others.
     """
     connector = ref._connector if isinstance(ref, Ref) else None
-    while isinstance(connector, Session) and connector.queued and connector.state is not SessionState.SEVERED:
-        await trio.sleep(_FLUSH_POLL)  # noqa: ASYNC110 - it may be of another trio run
     await trio.lowlevel.checkpoint()
+    while _has_output(connector):  # noqa: ASYNC110 - it may be of another trio run, so no event
+        await trio.sleep(_FLUSH_POLL)
+
+
+def _has_output(connector: object) -> bool:
+    return (
+        isinstance(connector, Session)
+        and connector.queued > 0
+        and connector.state is not SessionState.SEVERED
+    )
