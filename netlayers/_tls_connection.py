@@ -17,6 +17,7 @@ import trio
 from OpenSSL import SSL
 
 from goblins_py.abc import Connection, Proof
+from netlayers._tcp_options import acknowledge_at_once
 
 __all__ = ["TlsConnection", "shake_hands"]
 
@@ -25,6 +26,9 @@ _RECORD = 16 * 1024
 
 _MOST = 64 * 1024
 """The most that one `receive` returns, in bytes."""
+
+_TOKENS = 64
+"""Below so many bytes at once, the peer may write token by token: see `acknowledge_at_once`."""
 
 _DISCARDED = 256 * 1024
 """How much unread input is thrown away on close, in bytes: see `_leave`."""
@@ -181,6 +185,8 @@ class TlsConnection(Connection):
             pass
         except SSL.Error as exc:
             self._fault = exc  # OpenSSL says it once only
+        if size < _TOKENS:
+            acknowledge_at_once(self._sock)
         return b"".join(chunks)
 
     # --- sending ---

@@ -6,7 +6,10 @@ An entry that is no longer needed fails the tests, so this file only ever says w
 from collections.abc import Mapping
 
 # "path::Class.function": "N lines because ... (measured: ...)"
-LONG_FUNCTIONS: Mapping[str, str] = {}
+LONG_FUNCTIONS: Mapping[str, str] = {
+    "goblins_py/syrup/_decode.py::Decoder._scan": "109 lines because a call per token would cost some 60 ns of the "
+    "370 ns that a token takes (measured: 7 us for a deliver record of 19 tokens), for every byte of every peer",
+}
 
 # "path": "N lines because ..."
 LONG_MODULES: Mapping[str, str] = {}

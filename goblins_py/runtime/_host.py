@@ -125,6 +125,8 @@ class TrioHost:
                 _soon(token, done)
 
         leave = listen_outside(cast("Promise[object]", promise), told)
+        if self.on_own_thread:
+            self.run_pending()  # what was sent so far leaves now: this task waits, and the loop need not
         try:
             await done.wait()
         except BaseException:

@@ -73,6 +73,8 @@ class OpenVat:
         done = trio.Event()
         token = trio.lowlevel.current_trio_token()
         run_outside(self._vat, function, args, _teller(outcomes, done, token))
+        if self._host.on_own_thread:
+            self._host.run_pending()
         await done.wait()
         result = unwrap(outcomes[0], keep_traceback=True)
         if isinstance(result, Promise) and self.is_async(function):
