@@ -1,11 +1,11 @@
 """Actors and vats: references, promises, state, turns, churns, portraits. No I/O, no event loop."""
 
 from goblins_py.actors._behaviour import actor, become, live, value
-from goblins_py.actors._crossroads import Outgoing
 from goblins_py.actors._environment import PersistenceEnv, persistent_name
 from goblins_py.actors._joiners import all_of, any_of, race, timeout
 from goblins_py.actors._keeper import GraphKeeper, Roots
 from goblins_py.actors._on import HandlerTurn, Resolver, make_promise, on, on_sever, resolver_for
+from goblins_py.actors._outgoing import Outgoing
 from goblins_py.actors._outside import listen_outside, run_outside, send_outside, sender_for
 from goblins_py.actors._passable import passable
 from goblins_py.actors._portrait import Delta, Portrait, Snapshot

@@ -6,15 +6,16 @@ logged in the current turn, and a table says which methods a message may reach.
 
 from __future__ import annotations
 
+import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType
 from typing import Any, Final, Literal, TypeVar, cast, dataclass_transform, overload
 
 import attrs
 
 from goblins_py.actors._passable import is_behaviour, state_value
-from goblins_py.actors._reference import Ref, method_symbol, ref_to
+from goblins_py.actors._reference import Link, Ref, method_symbol, ref_to
 from goblins_py.actors._turn import current_turn
 from goblins_py.errors import ActorError, NoCurrentTurnError, NoSuchMethodError
 from goblins_py.syrup import Leaf, Symbol
@@ -27,6 +28,9 @@ HOOKS: Final = frozenset({"on_start"})
 """Public methods that the vat calls, and no message can."""
 
 _LIVE: Final = "goblins_live"
+_RESERVED: Final = ("__init__", "__new__", "__setattr__", "__delattr__", "__getattribute__")
+_CALL: Final = None
+"""Key of `__call__` in a table of methods: no symbol has this name."""
 
 
 def live(default: Any = None, *, init: Literal[False] = False) -> Any:
@@ -64,6 +68,9 @@ def actor(cls: Any = None, *, version: int = 0) -> Any:
 
 def _make_actor(cls: type, version: int) -> type:
     _check_bases(cls)
+    for name in _RESERVED:
+        if name in vars(cls):
+            raise TypeError(f"{cls.__name__}.{name}: fields make it; compute in a function that spawns")
     actor_class: Any = cls
     actor_class.__setattr__ = _set_attribute  # the __init__ that attrs makes goes through it too
     actor_class.__delattr__ = _refuse_delete
@@ -84,17 +91,17 @@ def _make_actor(cls: type, version: int) -> type:
 
 
 def _check_bases(cls: type) -> None:
-    stateful = [base for base in cls.__bases__ if attrs.has(base) and state_fields(base)]
+    stateful = [base for base in cls.__bases__ if is_actor_class(base) and state_fields(base)]
     if len(stateful) > 1:
         names = ", ".join(base.__name__ for base in stateful)
         raise TypeError(f"{cls.__name__} has more than one base with state: {names}")
     for base in cls.__mro__[1:-1]:
-        if not is_actor_class(base) and _annotated(base):
+        if not is_actor_class(base) and (_annotated(base) or "__attrs_attrs__" in vars(base)):
             raise TypeError(f"the base {base.__name__} of {cls.__name__} has fields: decorate it with @actor")
 
 
 def _annotated(cls: type) -> Mapping[str, object]:
-    annotations = cls.__dict__.get("__annotations__", {})
+    annotations = inspect.get_annotations(cls)
     return {name: kind for name, kind in annotations.items() if "ClassVar" not in str(kind)}
 
 
@@ -112,9 +119,13 @@ def _prepare_fields(cls: type, fields: list[Any]) -> list[Any]:
 
 def _prepare_field(cls: type, field: Any) -> Any:
     if field.metadata.get(_LIVE):
+        if type(field.default).__hash__ is None:
+            raise TypeError(f"{cls.__name__}.{field.name}: all objects would share it: fill it in on_start")
         return field
     if field.name.startswith("__") or field.name.startswith(f"_{cls.__name__}__"):
         raise TypeError(f"{cls.__name__}: a field name may have one leading underscore, not two")
+    if not field.init:
+        raise TypeError(f"{cls.__name__}.{field.name}: state is a constructor argument, else use live()")
     _check_default(cls, field)
     return field.evolve(alias=field.name)
 
@@ -153,10 +164,12 @@ def _set_attribute(self: Any, name: str, new: object) -> None:
 
 
 def _log_change(instance: Any, name: str) -> None:
-    ref = instance._goblins_ref()
+    link: Link = instance._goblins_ref
     turn = current_turn()
-    if turn is None or ref is None or ref._home is not turn.home:
+    if turn is None or link.home is not turn.home:
         raise NoCurrentTurnError(f"the state of {type(instance).__name__} changes only in a turn of its vat")
+    if link.former:
+        raise ActorError(f"the object became something else than this {type(instance).__name__}")
     turn.undo.append((instance, name, getattr(instance, name)))
 
 
@@ -185,43 +198,53 @@ def live_fields(cls: type) -> tuple[str, ...]:
     return tuple(field.name for field in attrs.fields(cls) if field.metadata.get(_LIVE))
 
 
-def _method_table(cls: type) -> dict[str, Callable[..., object]]:
+Method = Callable[..., object]
+
+
+def _method_table(cls: type) -> dict[str | None, Method]:
     """Message name to function: under its Python name, and as it travels."""
-    table: dict[str, Callable[..., object]] = {}
-    for base in reversed(cls.__mro__):
-        if base is not cls and not is_actor_class(base):
+    table: dict[str | None, Method] = {}
+    names: dict[str, str] = {}
+    for name, function in _messages(cls):
+        if name == "__call__":
+            table[_CALL] = function
             continue
-        for name, function in vars(base).items():
-            if isinstance(function, FunctionType) and _is_message(name):
-                _enter(cls, table, function)
+        for reached in (name, method_symbol(name).name):
+            other = names.setdefault(reached, name)
+            if other != name:
+                raise TypeError(f"{cls.__name__}: {other} and {name} are one name on the wire")
+            table[reached] = function
     return table
+
+
+def _messages(cls: type) -> Iterator[tuple[str, Method]]:
+    """Public methods of actor classes; what hides one of them in a class below it, hides it from messages."""
+    seen: set[str] = set()
+    for base in cls.__mro__:
+        reachable = base is cls or is_actor_class(base)
+        for name, thing in vars(base).items():
+            if name not in seen and reachable and isinstance(thing, FunctionType) and _is_message(name):
+                yield name, thing
+        seen.update(vars(base))
 
 
 def _is_message(name: str) -> bool:
     return name == "__call__" or not (name.startswith("_") or name in HOOKS)
 
 
-def _enter(cls: type, table: dict[str, Callable[..., object]], function: FunctionType) -> None:
-    for name in (function.__name__, method_symbol(function.__name__).name):
-        other = table.get(name)
-        if other is not None and other.__name__ != function.__name__:
-            raise TypeError(f"{cls.__name__}: {other.__name__} and {function.__name__} are one name on the wire")
-        table[name] = function
-
-
-def perform(behaviour: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> object:
+def perform(behaviour: object, args: tuple[Any, ...], kwargs: Mapping[str, object] | None) -> object:
     """Call the method that a message names, else the behaviour itself."""
-    table: dict[str, Callable[..., object]] | None = getattr(type(behaviour), "__goblins_methods__", None)
+    table: dict[str | None, Method] | None = getattr(type(behaviour), "__goblins_methods__", None)
     if table is None:
-        return cast(Callable[..., object], behaviour)(*args, **kwargs)
-    if args and type(args[0]) is Symbol:
-        method = table.get(args[0].name)
-        if method is not None:
-            return method(behaviour, *args[1:], **kwargs)
-    call = table.get("__call__")
-    if call is None:
-        raise NoSuchMethodError(_no_such(behaviour, args))
-    return call(behaviour, *args, **kwargs)
+        return cast(Method, behaviour)(*args, **(kwargs or {}))
+    method = table.get(args[0].name) if args and type(args[0]) is Symbol else None
+    if method is None:
+        method = table.get(_CALL)
+        if method is None:
+            raise NoSuchMethodError(_no_such(behaviour, args))
+    else:
+        args = args[1:]
+    return method(behaviour, *args, **kwargs) if kwargs else method(behaviour, *args)
 
 
 def _no_such(behaviour: object, args: tuple[object, ...]) -> str:
@@ -241,9 +264,25 @@ def become(behaviour: object, successor: object) -> None:
     turn = current_turn()
     if turn is None or turn.frame is not behaviour:
         raise ActorError("become works only on self, in a method of it that runs now")
-    if not (is_actor_class(type(successor)) or (callable(successor) and not isinstance(successor, Ref))):
-        raise ActorError(f"an object cannot behave as a {type(successor).__name__}")
+    if not _can_behave(successor):
+        raise ActorError(f"an object cannot behave as {_kind(successor)}")
+    if getattr(successor, "_goblins_ref", None) is not None:
+        raise ActorError("this behaviour already belongs to an object: make a new instance")
     turn.becoming = successor
+
+
+def _can_behave(successor: object) -> bool:
+    if is_behaviour(successor):
+        return is_actor_class(type(successor))
+    return callable(successor) and not isinstance(successor, type | Ref)
+
+
+def _kind(thing: object) -> str:
+    return (
+        f"the class {thing.__name__}: make an instance"
+        if isinstance(thing, type)
+        else f"a {type(thing).__name__}"
+    )
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
@@ -253,24 +292,47 @@ def value(cls: C) -> C:
     Its fields must be state values themselves. It is saved if the environment lists it, and cannot be
     passed in messages (pass its fields).
     """
-    made: Any = attrs.frozen(_as_leaf(cls), field_transformer=_prepare_value_fields)
+    if "__new__" in vars(cls):
+        raise TypeError(f"{cls.__name__}.__new__: a value's fields make it")
+    leaf: Any = _as_leaf(cls)
+    leaf.__new__ = _new_value
+    made: Any = attrs.frozen(leaf, field_transformer=_prepare_value_fields)
     made.__goblins_value__ = made
     return cast(C, made)
 
 
+def _new_value(cls: type, *_args: object, **_kwargs: object) -> object:
+    if cls.__dict__.get("__goblins_value__") is not cls:
+        raise TypeError(f"{cls.__name__} is not itself decorated with @value: it could change")
+    return object.__new__(cls)
+
+
 def _as_leaf(cls: type) -> type:
-    """The same class with `Leaf` as a base, so that it may sit in a Map (bases cannot be added afterwards)."""
+    """The same class with `Leaf` as a base, so that it may sit in a Map: bases cannot be added later."""
     if issubclass(cls, Leaf):
         return cls
     namespace = {name: thing for name, thing in vars(cls).items() if name not in ("__dict__", "__weakref__")}
+    namespace["__qualname__"] = cls.__qualname__
     bases = tuple(base for base in cls.__bases__ if base is not object)
     leaf = types.new_class(cls.__name__, (*bases, Leaf), exec_body=lambda body: body.update(namespace))
     for thing in namespace.values():
-        for cell in getattr(thing, "__closure__", None) or ():
-            if cell.cell_contents is cls:
-                cell.cell_contents = leaf  # what `super()` looks at
+        for function in _functions_in(thing):
+            for cell in getattr(function, "__closure__", None) or ():
+                if cell.cell_contents is cls:
+                    cell.cell_contents = leaf  # what `super()` looks at
     return leaf
 
 
+def _functions_in(thing: object) -> tuple[object, ...]:
+    if isinstance(thing, property):
+        return thing.fget, thing.fset, thing.fdel
+    return (getattr(thing, "__func__", thing),)
+
+
 def _prepare_value_fields(cls: type, fields: list[Any]) -> list[Any]:
-    return [field.evolve(alias=field.name, converter=attrs.Converter(_checked, takes_field=True)) for field in fields]
+    for field in fields:
+        _check_default(cls, field)
+    return [
+        field.evolve(alias=field.name, converter=attrs.Converter(_checked, takes_field=True))
+        for field in fields
+    ]

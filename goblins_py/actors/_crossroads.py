@@ -8,14 +8,16 @@ here has an effect outside of the vat.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import deque
 from typing import cast
 
+from goblins_py.actors._outgoing import Chase, Outgoing, Posting, Relay, RemoteDelivery, RemoteListen
 from goblins_py.actors._promise import (
+    FRESH,
     Broken,
     Crossroads,
     Following,
+    Fresh,
     Fulfilled,
     Listen,
     Listener,
@@ -26,99 +28,13 @@ from goblins_py.actors._promise import (
     Promise,
     RemotePending,
     Resolve,
+    State,
 )
 from goblins_py.actors._reference import Connector, Ref
-from goblins_py.actors._turn import Effect, Home
+from goblins_py.actors._turn import Work
 from goblins_py.errors import ActorError, NotPassableError
 
-__all__ = ["Junction", "Outgoing", "Posting", "Work"]
-
-
-class Work(ABC):
-    """Something in the near queue: a turn to be run."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def run(self, vat: Junction) -> None:
-        """Run it."""
-
-
-class Outgoing(ABC):
-    """What a churn wants to do to the world outside its vat."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def release(self) -> None:
-        """Do it; called on the vat's thread when the churn has ended, and is durable."""
-
-
-class Posting(Outgoing):
-    """Something for another vat of this process."""
-
-    __slots__ = ("home", "item")
-
-    def __init__(self, home: Home, item: Effect) -> None:
-        self.home = home
-        self.item = item
-
-    def release(self) -> None:
-        self.home.post(self.item)
-
-
-class _RemoteDelivery(Outgoing):
-    __slots__ = ("connector", "message", "target")
-
-    def __init__(self, connector: Connector, target: object, message: Message) -> None:
-        self.connector = connector
-        self.target = target
-        self.message = message
-
-    def release(self) -> None:
-        self.connector.deliver(self.target, self.message)
-
-
-class _RemoteListen(Outgoing):
-    __slots__ = ("connector", "promise")
-
-    def __init__(self, connector: Connector, promise: Promise[object]) -> None:
-        self.connector = connector
-        self.promise = promise
-
-    def release(self) -> None:
-        self.connector.listen(self.promise)
-
-
-class _Notify(Effect):
-    """A far promise has settled: tell a listener of this vat."""
-
-    __slots__ = ("listener", "outcome")
-
-    def __init__(self, listener: Listener, outcome: Outcome) -> None:
-        self.listener = listener
-        self.outcome = outcome
-
-    def commit(self, vat: Home) -> None:
-        self.listener.notify(vat, self.outcome)
-
-
-class _Relay(OutsideListener):
-    """Stands at a far promise for a listener of our own vat."""
-
-    __slots__ = ("home", "listener")
-
-    def __init__(self, home: Home, listener: Listener) -> None:
-        self.home = home
-        self.listener = listener
-
-    def notify(self, vat: Home, outcome: Outcome) -> None:
-        junction = cast(Junction, vat)
-        junction.outsiders.discard(self)
-        junction.outbox.append(Posting(self.home, _Notify(self.listener, outcome)))
-
-    def abandon(self, reason: BaseException) -> None:
-        self.home.post(_Notify(self.listener, Broken(reason)))
+__all__ = ["Junction"]
 
 
 class Junction(Crossroads):
@@ -129,135 +45,181 @@ class Junction(Crossroads):
         outbox: what leaves when the churn is released, in order.
         unheard: reasons of broken promises that nobody was told of.
         outsiders: who waits here from outside the vat.
+        owed: answers of other vats that messages in here will settle.
         suspended: methods that wait at an await.
     """
 
     def __init__(self) -> None:
-        self.queue: deque[Message | Work] = deque()
+        self.queue: deque[Work] = deque()
         self.outbox: list[Outgoing] = []
-        self.unheard: list[BaseException] = []
+        self.unheard: deque[BaseException] = deque()
         self.outsiders: set[OutsideListener] = set()
+        self.owed: set[Promise[object]] = set()
         self.suspended: set[object] = set()
-
-    @abstractmethod
-    def resume(self, method: object, outcome: Outcome) -> None:
-        """Queue the next stretch of a suspended method."""
 
     def admit(self, listener: OutsideListener) -> None:
         self.outsiders.add(listener)
 
+    # --- messages ----------------------------------------------------------------
+
     def route(self, message: Message) -> None:
         target: object = message.target
-        while isinstance(target, Promise):
-            if target._home is not self:
-                self._leave(message, target, Posting(target._home, message))
+        if isinstance(target, Promise):
+            target = self._past(message, target)
+            if target is None:
                 return
-            state = target._state
-            match state:
-                case Fulfilled():
-                    target = state.value
-                case Following():
-                    target = state.to
-                case Pending():
-                    message.target = target
-                    state.messages.append(message)
-                    return
-                case RemotePending():
-                    self._cross(message, target, state.connector)
-                    return
-                case Broken():
-                    self._settle_answer(message, state)
-                    return
-        if not isinstance(target, Ref):
-            self._settle_answer(message, Broken(ActorError("a message was sent to a value that is no object")))
-        elif target._home is not self:
-            self._leave(message, target, Posting(target._home, message))
-        elif target._connector is not None:
-            self._cross(message, target, target._connector)
-        else:
+            if not isinstance(target, Ref):
+                self._answer_broken(message, ActorError("a message was sent to a value that is no object"))
+                return
             message.target = target
+        ref = cast("Ref[object]", target)
+        if ref._home is not self:
+            self._leave(message, ref)
+        elif ref._connector is not None:
+            self._cross(message, ref, ref._connector)
+        else:
             self.queue.append(message)
 
-    def _leave(self, message: Message, target: Ref[object] | Promise[object], outgoing: Outgoing) -> None:
-        message.target = target
+    def _past(self, message: Message, promise: Promise[object]) -> object | None:
+        """What the message goes on to; None if it waits, has left, or is answered."""
+        promise = message.target = self._end_of_chain(promise)
+        if promise._home is not self:
+            self._leave(message, promise)
+            return None
+        state = promise._state
+        match state:
+            case Fulfilled():
+                return _DATA if state.value is None else state.value
+            case Fresh():
+                promise._state = state = Pending()
+                state.messages.append(message)
+            case Pending():
+                state.messages.append(message)
+            case RemotePending():
+                self._cross(message, promise, state.connector)
+            case Broken():
+                self._settle_answer(message, state)
+            case Following():  # pragma: no cover - the end of a chain follows nothing
+                raise AssertionError("a chain of promises has no end")
+        return None
+
+    def _leave(self, message: Message, target: Ref[object] | Promise[object]) -> None:
+        """To another vat, which answers from now on."""
         if message.near_only:
-            reason = NotPassableError("an argument may be passed only to objects of the same vat")
-            self._settle_answer(message, Broken(reason))
-        else:
-            self.outbox.append(outgoing)
+            self._answer_broken(message, _near_only())
+            return
+        if message.answer is not None:
+            self.owed.discard(message.answer)
+        self.outbox.append(Posting(target._home, message))
 
     def _cross(self, message: Message, target: Ref[object] | Promise[object], connector: Connector) -> None:
         """To a peer: from now on the answer is the peer's promise, and messages to it cross as well."""
-        self._leave(message, target, _RemoteDelivery(connector, target, message))
+        if message.near_only:
+            self._answer_broken(message, _near_only())
+            return
+        message.target = target
+        self.outbox.append(RemoteDelivery(connector, target, message))
         answer = message.answer
-        if message.near_only or answer is None or answer._home is not self:
+        if answer is None or answer._home is not self:
             return
         state = answer._state
-        if not isinstance(state, Pending):
-            return
-        answer._state = RemotePending(connector)
-        for listener in state.listeners:
-            self.listen(answer, listener)
-        for waiting in state.messages:
-            self.route(waiting)
+        if isinstance(state, Fresh):
+            answer._state = RemotePending(connector)
+        elif isinstance(state, Pending):
+            answer._state = RemotePending(connector)
+            for listener in state.listeners:
+                self.listen(answer, listener)
+            for waiting in state.messages:
+                self.route(waiting)
 
-    def _settle_answer(self, message: Message, outcome: Broken) -> None:
+    def _answer_broken(self, message: Message, error: ActorError) -> None:
+        self._settle_answer(message, Broken(error))
+
+    def _settle_answer(self, message: Message, broken: Broken) -> None:
         if message.answer is not None:
-            self.resolve(message.answer, outcome)
+            self.resolve(message.answer, broken)
+        elif broken.unheard is None:
+            broken.unheard = self.unheard  # nobody asked, but a message was lost
+
+    # --- promises ------------------------------------------------------------------
 
     def resolve(self, promise: Promise[object], outcome: Outcome | Promise[object]) -> None:
         if promise._home is not self:
+            self.owed.discard(promise)
             self.outbox.append(Posting(promise._home, Resolve(promise, outcome)))
             return
         state = promise._state
-        if not isinstance(state, Pending | RemotePending):
-            return
-        new = self._new_state(promise, outcome)
-        promise._state = new
-        messages = state.messages if isinstance(state, Pending) else ()
-        for message in messages:
-            self.route(message)
-        for listener in state.listeners:
-            self.listen(promise, listener)
+        if state is FRESH:
+            promise._state = outcome if type(outcome) is Fulfilled else self._new_state(promise, outcome)
+        elif isinstance(state, Pending):
+            promise._state = self._new_state(promise, outcome)
+            for message in state.messages:
+                self.route(message)
+            for listener in state.listeners:
+                self.listen(promise, listener)
+        elif isinstance(state, RemotePending):
+            promise._state = self._new_state(promise, outcome)
+            for listener in state.listeners:
+                self.listen(promise, listener)
 
-    def _new_state(
-        self, promise: Promise[object], outcome: Outcome | Promise[object]
-    ) -> Following | Fulfilled | Broken:
+    def _new_state(self, promise: Promise[object], outcome: Outcome | Promise[object]) -> State:
+        if isinstance(outcome, Fulfilled):
+            return outcome
         if isinstance(outcome, Broken):
             outcome.unheard = self.unheard
-        if not isinstance(outcome, Promise):
             return outcome
         end = self._end_of_chain(outcome)
         if end is promise:
-            return Broken(ActorError("a promise was resolved to itself: a cycle"))
-        if end._home is self and isinstance(end._state, Fulfilled | Broken):
+            return self._cycle()
+        if end._home is not self:
+            self.outbox.append(Posting(end._home, Chase(end, promise)))
+        elif isinstance(end._state, Fulfilled | Broken):
             return end._state
         return Following(end)
 
-    def _end_of_chain(self, promise: Promise[object]) -> Promise[object]:
-        while promise._home is self and isinstance(promise._state, Following):
-            promise = promise._state.to
-        return promise
+    def _cycle(self) -> Broken:
+        broken = Broken(ActorError("a promise was resolved to itself: a cycle"))
+        broken.unheard = self.unheard
+        return broken
 
-    def dismiss(self, promise: Promise[object], listener: OutsideListener) -> None:
-        """The listener does not wait for this promise any more."""
-        self.outsiders.discard(listener)
-        state = self._end_of_chain(promise)._state
-        if isinstance(state, Pending | RemotePending) and listener in state.listeners:
-            state.listeners.remove(listener)
+    def _end_of_chain(self, promise: Promise[object]) -> Promise[object]:
+        """What the promise comes to, as far as this vat knows; the way there is short the next time."""
+        if promise._home is not self or not isinstance(promise._state, Following):
+            return promise
+        start = promise._state
+        end = start.to
+        while end._home is self and isinstance(end._state, Following):
+            end = end._state.to
+        start.to = end
+        return end
+
+    def chase(self, at: Promise[object], origin: Promise[object]) -> None:
+        """Go on looking whether `origin`, which follows `at`, follows itself by way of other vats."""
+        while at._home is self and isinstance(at._state, Following):
+            if at is origin:
+                at._state = self._cycle()
+                return
+            at = at._state.to
+        if at._home is not self:
+            self.outbox.append(Posting(at._home, Chase(at, origin)))
+
+    # --- listeners -------------------------------------------------------------------
 
     def listen(self, promise: Promise[object], listener: Listener) -> None:
         promise = self._end_of_chain(promise)
         if promise._home is not self:
-            self.outbox.append(Posting(promise._home, Listen(promise, _Relay(self, listener))))
+            self.outbox.append(Posting(promise._home, Listen(promise, Relay(self, listener))))
             return
         state = promise._state
         match state:
+            case Fresh():
+                promise._state = state = Pending()
+                state.listeners.append(listener)
             case Pending():
                 state.listeners.append(listener)
             case RemotePending():
                 if not state.listeners:
-                    self.outbox.append(_RemoteListen(state.connector, promise))
+                    self.outbox.append(RemoteListen(state.connector, promise))
                 state.listeners.append(listener)
             case Fulfilled():
                 listener.notify(self, state)
@@ -266,3 +228,18 @@ class Junction(Crossroads):
                 listener.notify(self, state)
             case Following():  # pragma: no cover - the end of a chain follows nothing
                 raise AssertionError("a chain of promises has no end")
+
+    def dismiss(self, promise: Promise[object], listener: OutsideListener) -> None:
+        """The listener does not wait for this promise any more."""
+        self.outsiders.discard(listener)
+        state = self._end_of_chain(promise)._state
+        if isinstance(state, Pending | RemotePending) and listener in state.listeners:
+            state.listeners.remove(listener)
+
+
+_DATA = ()
+"""Any value that is no object."""
+
+
+def _near_only() -> NotPassableError:
+    return NotPassableError("an argument may be passed only to objects of the same vat")

@@ -6,19 +6,25 @@ Only what an environment lists is ever constructed from a store.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any, Final
 
 from goblins_py.actors._behaviour import is_actor_class
 from goblins_py.errors import UnknownObjectError
 
-__all__ = ["PersistenceEnv", "persistent_name"]
+__all__ = ["OWN_LABELS", "PersistenceEnv", "persistent_name"]
+
+OWN_LABELS: Final = frozenset({"void", "null", "tagged", "record", "near", "encase", "broken", "value"})
+"""Labels of the records that every portrait may hold."""
 
 
 def persistent_name(cls: type) -> str:
-    """`module.Class`; a program run as `__main__` counts by its file's stem, so that it finds its store
-    again however it is started."""
+    """`module.Class`.
+
+    A program run as `__main__` counts by its file's stem, to find its store again
+    however it is started.
+    """
     module = cls.__module__
     if module == "__main__":
         file = getattr(sys.modules.get("__main__"), "__file__", None)
@@ -37,7 +43,7 @@ class PersistenceEnv:
         extends: environments whose entries hold here too.
 
     Raises:
-        UnknownObjectError: two classes under one name. TypeError: a class that is not decorated.
+        UnknownObjectError: two classes under one name, or label. TypeError: a class that is not decorated.
     """
 
     def __init__(
@@ -51,10 +57,10 @@ class PersistenceEnv:
         self._names: dict[type, str] = {}
         self._leaves: dict[str, Any] = {}
         for env in extends:
-            self._leaves |= env._leaves
+            self._add_leaves(env._leaves)
             for name, cls in env._classes.items():
                 self._add(name, cls)
-        self._leaves |= leaves or {}
+        self._add_leaves(leaves or {})
         for cls in classes:
             self._add(persistent_name(cls), cls)
         for name, cls in (named or {}).items():
@@ -66,6 +72,11 @@ class PersistenceEnv:
         if self._classes.setdefault(name, cls) is not cls:
             raise UnknownObjectError(f"two classes are named {name!r} in one environment")
         self._names.setdefault(cls, name)
+
+    def _add_leaves(self, leaves: Mapping[str, type]) -> None:
+        for label, cls in leaves.items():
+            if label in OWN_LABELS or self._leaves.setdefault(label, cls) is not cls:
+                raise UnknownObjectError(f"two kinds of leaves are labelled {label!r} in one environment")
 
     def name_of(self, cls: type) -> str | None:
         """The name that objects of this class are saved under; None if it is not listed."""
@@ -82,10 +93,9 @@ class PersistenceEnv:
         """Does it know how a leaf of this class is written?"""
         return cls in self._leaves.values()
 
-    def reader_of(self, label: str) -> Callable[[object], object] | None:
-        """What reads the records with this label; None if no leaf has it."""
-        cls = self._leaves.get(label)
-        return None if cls is None else cast("Callable[[object], object]", cls.from_record)
+    def class_labelled(self, label: str) -> Any:
+        """The class whose leaves are written as records with this label; None if no leaf has it."""
+        return self._leaves.get(label)
 
     def __repr__(self) -> str:
         return f"<PersistenceEnv of {len(self._classes)} classes>"

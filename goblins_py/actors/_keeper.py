@@ -7,10 +7,11 @@ from memory is removed: nothing that is saved can hold it any more.
 
 from __future__ import annotations
 
-import inspect
 from collections import deque
 from typing import Any, cast
 from weakref import ReferenceType
+
+import attrs
 
 from goblins_py.actors._behaviour import state_fields
 from goblins_py.actors._environment import PersistenceEnv
@@ -65,17 +66,21 @@ class GraphKeeper(Keeper):
         refs = roots if isinstance(roots, tuple) else (roots,)
         if not refs or (isinstance(roots, tuple) and len(roots) == 1):
             raise TypeError("roots are one reference, or a tuple of at least two")
-        if not all(isinstance(ref, Ref) for ref in refs):
-            raise TypeError("roots are references: return what spawn returned")
+        if not all(map(self._is_ours, refs)):
+            raise TypeError("roots are references of the vat itself: return what spawn returned")
         slots = self._portray_all([], new=refs)
         self.roots = refs
         self._first = Delta({}, vat_id=vat_id, roots_version=0, roots=slots)
 
+    def _is_ours(self, ref: object) -> bool:
+        return isinstance(ref, Ref) and ref._home is self._vat and ref._connector is None
+
     def check(self, turn: Turn) -> None:
-        if turn.undo:
-            changed = {id(ref): ref for ref in map(_owner, turn.undo) if ref is not None and ref._slot is not None}
-            if changed:
-                self._portray_all(list(changed.values()), new=())
+        changed = {
+            id(ref): ref for ref in map(_owner, turn.undo) if ref is not None and ref._slot is not None
+        }
+        if changed:
+            self._portray_all(list(changed.values()), new=())
 
     def take_delta(self) -> Delta | None:
         removed = self._take_gone()
@@ -85,7 +90,9 @@ class GraphKeeper(Keeper):
             return None
         if first is None:
             return Delta(portraits, removed)
-        return Delta(portraits, removed, vat_id=first.vat_id, roots_version=first.roots_version, roots=first.roots)
+        return Delta(
+            portraits, removed, vat_id=first.vat_id, roots_version=first.roots_version, roots=first.roots
+        )
 
     def _take_gone(self) -> frozenset[int]:
         removed = set()
@@ -137,7 +144,9 @@ class GraphKeeper(Keeper):
         name = self._env.name_of(cls)
         if name is None:
             label = getattr(ref._behaviour, "__qualname__", cls.__qualname__)
-            raise NotPortrayableError(f"{label} cannot be saved: the persistence environment does not list it")
+            raise NotPortrayableError(
+                f"{label} cannot be saved: the persistence environment does not list it"
+            )
         try:
             state = {
                 field: self._depicter.depict(getattr(ref._behaviour, field)) for field in state_fields(cls)
@@ -185,26 +194,34 @@ class GraphKeeper(Keeper):
         cls = self._env.class_named(portrait.name)
         if portrait.version != cls.__goblins_version__:
             raise VersionMismatchError(
-                f"{portrait.name} was saved as version {portrait.version}, and is {cls.__goblins_version__} now"
+                f"{portrait.name} was version {portrait.version}, it is {cls.__goblins_version__} now"
             )
         state = {name: reviver.revive(value) for name, value in portrait.state.items()}
-        unknown = set(state) - set(state_fields(cls))
-        if unknown or _missing(cls, state):
-            names = ", ".join(sorted(unknown | _missing(cls, state)))
-            raise VersionMismatchError(f"{portrait.name} was saved with other fields than it has now: {names}")
-        behaviour = cls(**state)
+        misfits = _misfits(cls, state)
+        if misfits:
+            raise VersionMismatchError(
+                f"{portrait.name} was saved with other fields than it has now: {', '.join(sorted(misfits))}"
+            )
+        try:
+            behaviour = cls(**state)
+        except TypeError as error:
+            raise StoreCorruptError(f"the portrait of a {portrait.name} does not fit it: {error}") from None
         bind(ref, behaviour)
         ref._behaviour = behaviour
 
 
-def _missing(cls: type, state: dict[str, object]) -> set[str]:
-    parameters = inspect.signature(cls).parameters.values()
-    return {each.name for each in parameters if each.default is inspect.Parameter.empty and each.name not in state}
+def _misfits(cls: type, state: dict[str, object]) -> set[str]:
+    """Fields that are saved and not there, or there without a default and not saved."""
+    fields = state_fields(cls)
+    required = {field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING}
+    return (set(state) - set(fields)) | (required - set(state))
 
 
 def _owner(change: tuple[object, str, object]) -> Ref[object] | None:
-    thing = change[0]
+    thing, attribute, old = change
     if isinstance(thing, Ref):
         return thing
-    weak = getattr(thing, "_goblins_ref", None)
-    return weak() if weak is not None else None
+    if getattr(thing, attribute) is old:
+        return None
+    link = getattr(thing, "_goblins_ref", None)
+    return link() if link is not None else None

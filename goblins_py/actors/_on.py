@@ -6,10 +6,12 @@ from collections.abc import Callable
 from types import CoroutineType
 from typing import Any, Final, Generic, TypeVar, cast
 
-from goblins_py.actors._crossroads import Junction, Outgoing, Posting, Work
+from goblins_py.actors._crossroads import Junction
 from goblins_py.actors._methods import FIRST, SuspendedMethod
-from goblins_py.actors._passable import passable
+from goblins_py.actors._outgoing import Outgoing, Posting
+from goblins_py.actors._passable import crossed, passable
 from goblins_py.actors._promise import (
+    Answering,
     Broken,
     Fulfilled,
     Listen,
@@ -22,7 +24,6 @@ from goblins_py.actors._promise import (
 )
 from goblins_py.actors._reference import Connector, Ref, Severable
 from goblins_py.actors._turn import Effect, Home, Turn, require_turn
-from goblins_py.actors._vat import Vat, VatTurn
 from goblins_py.errors import Refusal, RemoteError
 from goblins_py.syrup import Symbol
 
@@ -135,14 +136,14 @@ class _Handlers(Listener):
         else:
             handler, told = self.broken, outcome.reason
         if handler is None:
-            junction.resolve(self.answer, outcome)
+            junction.resolve(self.answer, outcome if isinstance(outcome, Fulfilled) else outcome.passed_on())
         else:
             junction.queue.append(HandlerTurn(handler, (told,), answer=self.answer, cause=outcome))
         if self.finally_ is not None:
             junction.queue.append(HandlerTurn(self.finally_, ()))
 
 
-class HandlerTurn(Work, Effect):
+class HandlerTurn(Answering, Effect):
     """A handler that runs in a turn of its own."""
 
     __slots__ = ("answer", "args", "cause", "handler")
@@ -162,23 +163,18 @@ class HandlerTurn(Work, Effect):
 
     @property
     def label(self) -> str:
-        """The handler's name."""
         return f"handler {getattr(self.handler, '__qualname__', type(self.handler).__name__)}"
 
     def commit(self, vat: Home) -> None:
         cast(Junction, vat).queue.append(self)
 
-    def run(self, vat: Junction) -> None:
-        cast(Vat, vat).turn(
-            _handler_body, self, answer=self.answer, label=lambda: self.label, cause=self.cause
-        )
-
-
-def _handler_body(turn: VatTurn, work: HandlerTurn) -> object:
-    result = work.handler(*work.args)
-    if isinstance(result, CoroutineType):
-        return SuspendedMethod(result, ref=None, answer=work.answer, label=work.label).stretch(turn, FIRST)
-    return result
+    def perform(self, turn: Turn) -> object:
+        result = self.handler(*self.args)
+        if type(result) is CoroutineType:
+            return SuspendedMethod(result, ref=None, answer=self.answer, label=self.label).stretch(
+                turn, FIRST
+            )
+        return None if self.answer is None else crossed(result)
 
 
 class _SeverHandler(Severable):
@@ -213,8 +209,10 @@ class _Watch(Effect, Outgoing):
 
 
 def on_sever(ref: object, handler: Callable[[str], object]) -> None:
-    """Run `handler(reason)` in a turn when the session behind a remote reference or promise ends; soon, if it
-    has already. Never runs for local ones."""
+    """Run `handler(reason)` in a turn when the session behind a remote reference or promise ends.
+
+    Soon, if it has already. Never for local ones.
+    """
     turn = require_turn()
     connector, home = _connector_of(ref)
     if connector is not None:

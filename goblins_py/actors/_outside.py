@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from types import CoroutineType
 from typing import Any, cast
 
-from goblins_py.actors._crossroads import Junction, Outgoing, Work
+from goblins_py.actors._crossroads import Junction
 from goblins_py.actors._methods import FIRST, SUSPENDED, SuspendedMethod
-from goblins_py.actors._promise import Broken, Listen, Outcome, OutsideListener, Promise
+from goblins_py.actors._outgoing import Outgoing
+from goblins_py.actors._promise import Broken, Fulfilled, Listen, Outcome, OutsideListener, Promise
 from goblins_py.actors._send import Sender, make_message
-from goblins_py.actors._turn import Effect, Home
-from goblins_py.actors._vat import Vat, VatTurn
+from goblins_py.actors._turn import Effect, Home, Turn, Work
+from goblins_py.actors._vat import Vat
 
 __all__ = ["listen_outside", "run_outside", "send_outside", "sender_for"]
 
@@ -87,23 +88,30 @@ class _Thunk(Effect, Work):
     def refuse(self, reason: BaseException) -> None:
         self.told(Broken(reason))
 
-    def run(self, vat: Junction) -> None:
-        outcome = cast(Vat, vat).turn_outside(self._body)
-        vat.outbox.append(_Tell(self.told, outcome))
+    drop = refuse
 
-    def _body(self, turn: VatTurn) -> object:
+    def perform(self, turn: Turn) -> object:
         result = self.function(*self.args)
-        if not isinstance(result, CoroutineType):
+        if type(result) is not CoroutineType:
             return result
         answer: Promise[object] = Promise(turn.home)
         label = getattr(self.function, "__qualname__", "a coroutine")
-        method = SuspendedMethod(result, ref=None, answer=answer, label=label)
+        method = SuspendedMethod(result, ref=None, answer=answer, label=label, raw=True)
         return answer if (ended := method.stretch(turn, FIRST)) is SUSPENDED else ended
+
+    def done(self, vat: Home, result: object) -> None:
+        cast(Junction, vat).outbox.append(_Tell(self.told, Fulfilled(result)))
+
+    def failed(self, vat: Home, error: BaseException) -> None:
+        cast(Junction, vat).outbox.append(_Tell(self.told, Broken(error)))
 
 
 def run_outside(vat: Vat, function: Callable[..., object], args: tuple[object, ...], told: Told) -> None:
-    """Run `function(*args)` as a turn; `told` gets its result as it is (a promise of it, if it is a coroutine
-    that came to an await), or what it raised with its traceback. Any thread."""
+    """Run `function(*args)` as a turn; any thread.
+
+    `told` gets its result as it is (a promise of it, if it is a coroutine that came to an await), or what it
+    raised with its traceback.
+    """
     vat.post(_Thunk(function, args, told))
 
 
@@ -122,4 +130,4 @@ def send_outside(
 
 def sender_for(vat: Vat, target: object) -> Sender:
     """`send` for code outside of turns."""
-    return Sender(target, lambda target, args, kwargs: send_outside(vat, target, args, kwargs))
+    return Sender(target, lambda target, /, *args, **kwargs: send_outside(vat, target, args, kwargs))

@@ -6,20 +6,33 @@ arguments where the caller is, and nobody can change a value after passing it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from operator import is_
 from typing import Any, Final, cast
 
-from goblins_py.actors._reference import NearOnly, ref_to
+from goblins_py.actors._promise import Promise
+from goblins_py.actors._reference import NearOnly, Ref, ref_to
 from goblins_py.errors import ActorError, NotPassableError
 from goblins_py.syrup import Leaf, Map, Null, Record, Symbol, Tagged
 
-__all__ = ["MAX_DEPTH", "is_behaviour", "passable", "passable_args", "state_value"]
+__all__ = [
+    "MAX_DEPTH",
+    "crossed",
+    "is_behaviour",
+    "is_value",
+    "passable",
+    "passable_args",
+    "passable_kwargs",
+    "state_value",
+]
 
 MAX_DEPTH: Final = 100
 """Levels of nesting in one argument. Our choice: below every peer's decode limit."""
 
 _RESERVED: Final = ("desc:", "op:")
 _ATOMS: Final = frozenset({type(None), bool, int, float, bytes, Symbol, type(Null)})
+_SIMPLE: Final = _ATOMS | {Ref, Promise}
+"""What passes as it is, whatever is in it."""
 
 
 def is_behaviour(value: object) -> bool:
@@ -33,17 +46,18 @@ def is_value(value: object) -> bool:
 
 
 def passable(value: object, depth: int = MAX_DEPTH) -> object:
-    """The value as the receiver will see it: lists become tuples, dicts `Map`s, sets frozensets,
-    actor instances their references.
+    """The value as the receiver will see it.
+
+    Lists become tuples, dicts `Map`s, sets frozensets, actor instances their references.
 
     Raises:
         NotPassableError: it holds something that is no value; the text names the place.
     """
     kind = type(value)
-    if kind in _ATOMS:
+    if kind in _SIMPLE:
         return value
     if kind is str:
-        return _checked_text(cast(str, value))
+        return value if cast(str, value).isascii() else _checked_text(cast(str, value))
     convert = _CONVERT.get(kind)
     if convert is not None:
         if depth <= 0:
@@ -56,20 +70,39 @@ def passable(value: object, depth: int = MAX_DEPTH) -> object:
     raise NotPassableError(f"{_describe(value)} cannot be passed in a message")
 
 
+def crossed(result: object) -> object:
+    """A result at the message border; unlike a message it may be `NearOnly`, for near callers."""
+    if type(result) in _SIMPLE:
+        return result
+    return result if isinstance(result, NearOnly) else passable(result)
+
+
 def passable_args(args: tuple[object, ...]) -> tuple[tuple[object, ...], bool]:
     """All arguments converted, and whether any of them may not leave the vat."""
+    for arg in args:
+        if type(arg) not in _SIMPLE and not (type(arg) is str and arg.isascii()):
+            break
+    else:
+        return args, False
     near_only = False
     converted: list[object] = []
     for position, arg in enumerate(args):
-        if isinstance(arg, NearOnly):
-            near_only = True
-            converted.append(arg)
-            continue
-        try:
-            converted.append(passable(arg))
-        except ActorError as error:
-            raise NotPassableError(f"argument {position}: {error}") from None
+        near_only |= isinstance(arg, NearOnly)
+        converted.append(_argument(position, arg))
     return tuple(converted), near_only
+
+
+def passable_kwargs(kwargs: Mapping[str, object]) -> tuple[dict[str, object], bool]:
+    """The same for arguments by name."""
+    near_only = any(isinstance(arg, NearOnly) for arg in kwargs.values())
+    return {name: _argument(name, arg) for name, arg in kwargs.items()}, near_only
+
+
+def _argument(place: int | str, arg: object) -> object:
+    try:
+        return crossed(arg)
+    except ActorError as error:
+        raise NotPassableError(f"argument {place}: {error}") from None
 
 
 def state_value(value: object, depth: int = MAX_DEPTH) -> None:
@@ -79,8 +112,11 @@ def state_value(value: object, depth: int = MAX_DEPTH) -> None:
         TypeError: it cannot; the text says what to use instead.
     """
     kind = type(value)
-    if kind in _ATOMS or kind is str or kind is Map:
+    if kind in _SIMPLE or kind is Map:
         return  # a Map freezes what goes into it
+    if kind is str:
+        _checked_text(cast(str, value))
+        return
     if depth <= 0:
         raise TypeError(f"state may not be nested deeper than {MAX_DEPTH} levels")
     if kind is tuple or kind is frozenset:
@@ -114,10 +150,9 @@ def _describe(value: object) -> str:
 
 def _checked_text(text: str) -> str:
     try:
-        if not text.isascii():
-            text.encode()
+        text.encode()
     except UnicodeEncodeError:
-        raise NotPassableError("a string with lone surrogates cannot be passed") from None
+        raise NotPassableError("a string with lone surrogates is no value") from None
     return text
 
 
@@ -132,13 +167,14 @@ def _items(values: Any, depth: int) -> list[object]:
 
 
 def _tuple(value: Any, depth: int) -> object:
-    return tuple(_items(value, depth))
+    items = _items(value, depth)
+    return value if type(value) is tuple and all(map(is_, items, value)) else tuple(items)
 
 
 def _frozenset(value: Any, depth: int) -> object:
     frozen = frozenset(_items(value, depth))
     if len(frozen) != len(value):
-        raise NotPassableError("members that differ only in type, such as 1 and True, cannot be passed")
+        raise NotPassableError("two members of a set became the same value")
     return frozen
 
 
@@ -148,7 +184,7 @@ def _map(value: Any, depth: int) -> object:
         try:
             pairs.append((passable(key, depth), passable(item, depth)))
         except ActorError as error:
-            raise NotPassableError(f"[{key!r}]: {error}" if type(key) is str else str(error)) from None
+            raise NotPassableError(f"[{key[:40]!r}]: {error}" if type(key) is str else str(error)) from None
     try:
         return value if type(value) is Map and _same(value, pairs) else Map(pairs)
     except TypeError as error:
@@ -156,10 +192,13 @@ def _map(value: Any, depth: int) -> object:
 
 
 def _same(value: Any, pairs: list[tuple[object, object]]) -> bool:
-    return all(item is new for item, (_, new) in zip(value.values(), pairs, strict=True))
+    return all(k is key and v is item for (k, v), (key, item) in zip(value.items(), pairs, strict=True))
 
 
 def _tagged(value: Any, depth: int) -> object:
+    if type(value.tag) is not str:
+        raise NotPassableError("the tag of a Tagged is a string")
+    _checked_text(value.tag)
     return Tagged(value.tag, passable(value.value, depth))
 
 

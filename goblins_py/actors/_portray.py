@@ -27,6 +27,9 @@ from goblins_py.syrup import Map, Null, Record, Symbol, Tagged
 
 __all__ = ["Depicter", "Reviver"]
 
+MAX_DEPTH: Final = 128
+"""Levels of nesting in one written field; less than what stores read back."""
+
 _PLAIN: Final = frozenset({bool, int, float, str, bytes, Symbol})
 _VOID: Final = Record(Symbol("void"), ())
 _NULL: Final = Record(Symbol("null"), ())
@@ -47,17 +50,28 @@ class Depicter:
         self._env = env
         self._home = home
         self._slot_of = slot_of
+        self._depth = 0
 
     def depict(self, value: Any) -> object:
         """The Syrup value. Raises `NotPortrayableError`, without any value in its text."""
         kind = type(value)
         if kind in _PLAIN:
             return value
+        if isinstance(value, Ref):
+            return self._reference(value)
+        if self._depth >= MAX_DEPTH:
+            raise NotPortrayableError(f"it would be nested deeper than {MAX_DEPTH} levels in the store")
+        levels = 2 if kind is Record else 1
+        self._depth += levels
+        try:
+            return self._inner(kind, value)
+        finally:
+            self._depth -= levels
+
+    def _inner(self, kind: type, value: Any) -> object:
         writer = _WRITERS.get(kind)
         if writer is not None:
             return writer(self, value)
-        if isinstance(value, Ref):
-            return self._reference(value)
         if isinstance(value, Promise):
             return self._promise(value)
         return self._value(value)
@@ -76,26 +90,63 @@ class Depicter:
         if isinstance(state, Fulfilled):
             return _record("encase", self.depict(state.value))
         if isinstance(state, Broken):
-            return _record("broken", type(state.reason).__name__)
+            return _record("broken", _what_broke(state.reason))
         raise NotPortrayableError("a promise that has not settled cannot be saved")
 
     def _value(self, value: Any) -> object:
         cls = type(value)
         if self._env.writes(cls):
-            return value.to_record()
+            return self._leaf(value)
         name = self._env.name_of(cls)
         if name is None:
             raise NotPortrayableError(f"the environment does not list the value class {cls.__name__}")
-        fields = {field.name: self.depict(getattr(value, field.name)) for field in attrs.fields(cast(Any, cls))}
+        fields = {
+            field.name: self.depict(getattr(value, field.name)) for field in attrs.fields(cast(Any, cls))
+        }
         return _record("value", name, Map(fields))
+
+    def _leaf(self, value: Any) -> object:
+        record: Record = value.to_record()
+        label = record.label
+        if not isinstance(label, Symbol) or self._env.class_labelled(label.name) is not type(value):
+            raise NotPortrayableError(
+                f"the environment lists {type(value).__name__} under another label than its own"
+            )
+        return record
+
+    def members(self, values: Any) -> object:
+        """Of a set; those that are written alike would be one after a restart."""
+        written = frozenset([self.depict(item) for item in values])
+        if len(written) != len(values):
+            raise NotPortrayableError("two members of a set would be saved as one")
+        return written
+
+    def items(self, items: Any) -> object:
+        """Of a map, likewise."""
+        try:
+            return Map([(self.depict(key), self.depict(item)) for key, item in items.items()])
+        except TypeError:
+            raise NotPortrayableError("two keys of a map would be saved as one") from None
+
+
+class _BrokenBeforeError(ActorError):
+    """Why a restored promise is broken."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"this promise was broken before the restart: {kind}")
+        self.kind = kind
+
+
+def _what_broke(reason: BaseException) -> str:
+    return reason.kind if isinstance(reason, _BrokenBeforeError) else type(reason).__name__
 
 
 _WRITERS: Final[dict[type, Callable[[Depicter, Any], object]]] = {
     type(None): lambda depicter, value: _VOID,
     type(Null): lambda depicter, value: _NULL,
     tuple: lambda depicter, value: tuple(depicter.depict(item) for item in value),
-    frozenset: lambda depicter, value: frozenset(depicter.depict(item) for item in value),
-    Map: lambda depicter, value: Map([(depicter.depict(k), depicter.depict(v)) for k, v in value.items()]),
+    frozenset: Depicter.members,
+    Map: Depicter.items,
     Tagged: lambda depicter, value: _record("tagged", value.tag, depicter.depict(value.value)),
     Record: lambda depicter, value: _record(
         "record", depicter.depict(value.label), tuple(depicter.depict(field) for field in value.fields)
@@ -132,13 +183,13 @@ class Reviver:
         label = written.label if isinstance(written, Record) else None
         name = label.name if isinstance(label, Symbol) else ""
         try:
-            from_record = self.env.reader_of(name)
-            if from_record is not None:
-                return from_record(written)
-            if name not in _READERS:
+            if name in _READERS:
+                return _READERS[name](self, *written.fields)
+            leaf = self.env.class_labelled(name)
+            if leaf is None:
                 raise StoreCorruptError("a portrait holds a value of an unknown kind")
-            return _READERS[name](self, *written.fields)
-        except (TypeError, ValueError, LookupError):
+            return cast(object, leaf.from_record(written))
+        except (TypeError, ValueError, LookupError, AttributeError):
             raise StoreCorruptError("a portrait holds a malformed value") from None
 
     def value(self, name: str, fields: Any) -> object:
@@ -153,8 +204,6 @@ _READERS: Final[dict[str, Callable[..., object]]] = {
     "record": lambda reviver, label, fields: Record(label, tuple(reviver.revive(field) for field in fields)),
     "near": lambda reviver, slot: reviver.ref_at(slot),
     "encase": lambda reviver, value: Promise(reviver.home, Fulfilled(reviver.revive(value))),
-    "broken": lambda reviver, text: Promise(
-        reviver.home, Broken(ActorError(f"this promise was broken before the restart: {text}"))
-    ),
+    "broken": lambda reviver, text: Promise(reviver.home, Broken(_BrokenBeforeError(text), heard=True)),
     "value": Reviver.value,
 }

@@ -1,30 +1,35 @@
 """Promises: what an eventual send returns, and the messages that wait on them.
 
 One class per state. A promise belongs to one vat, its home; only that vat's thread looks at
-its state. How states change lives in `_resolution`.
+its state. How states change lives in `_crossroads`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Generator
-from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
+from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from goblins_py.actors._reference import Connector, Ref
-from goblins_py.actors._turn import Effect, Home, current_turn
+from goblins_py.actors._report import message_label
+from goblins_py.actors._turn import Effect, Home, Turn, Work, current_turn
 from goblins_py.errors import ActorError
 from goblins_py.syrup import Leaf
 
 __all__ = [
+    "FRESH",
+    "Answering",
     "Broken",
     "Crossroads",
     "Following",
+    "Fresh",
     "Fulfilled",
     "Listen",
     "Listener",
     "Message",
-    "OutsideListener",
     "Outcome",
+    "OutsideListener",
     "Pending",
     "Promise",
     "RemotePending",
@@ -37,7 +42,34 @@ __all__ = [
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Message(Effect):
+class Answering(Work):
+    """Work whose result settles a promise.
+
+    Attributes:
+        answer: the promise; None if nobody asked.
+        cause: what the turn was told; if it raises just that, it is passed on and not reported.
+    """
+
+    __slots__ = ()
+    answer: Promise[object] | None
+    cause: Outcome | None = None
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """What the log calls it, without any argument's value."""
+
+    def done(self, vat: Home, result: object) -> None:
+        if self.answer is not None:
+            cast(Crossroads, vat).resolve(
+                self.answer, result if isinstance(result, Promise) else Fulfilled(result)
+            )
+
+    def failed(self, vat: Home, error: BaseException) -> None:
+        cast(Crossroads, vat).fail(self, error)
+
+
+class Message(Effect, Answering):
     """An eventual send: `target` gets `args`, `answer` (if any) becomes what it returns.
 
     Attributes:
@@ -55,8 +87,8 @@ class Message(Effect):
         target: Ref[object] | Promise[object],
         args: tuple[object, ...],
         kwargs: dict[str, object] | None = None,
-        *,
         answer: Promise[object] | None = None,
+        *,
         near_only: bool = False,
     ) -> None:
         self.target = target
@@ -65,8 +97,15 @@ class Message(Effect):
         self.answer = answer
         self.near_only = near_only
 
+    @property
+    def label(self) -> str:
+        return message_label(self.target, self.args)
+
     def commit(self, vat: Home) -> None:
         cast(Crossroads, vat).route(self)
+
+    def perform(self, turn: Turn) -> object:
+        return turn.deliver(self)
 
     def refuse(self, reason: BaseException) -> None:
         if self.answer is not None:
@@ -91,6 +130,16 @@ class OutsideListener(Listener):
     @abstractmethod
     def abandon(self, reason: BaseException) -> None:
         """The vat has closed, and the promise will not settle any more. Any thread."""
+
+
+class Fresh:
+    """Nothing is known yet, and nobody waits."""
+
+    __slots__ = ()
+
+
+FRESH: Final = Fresh()
+"""The only one: most promises are never more than this, until they have settled."""
 
 
 class Pending:
@@ -136,16 +185,22 @@ class Broken:
 
     Attributes:
         reason: the local exception itself, without its traceback; or a `RemoteError`.
-        heard: somebody has been told (or the log has). If nobody ever is, `unheard`, which the vat sets when a
-            promise becomes so, gets the reason when the last such promise is collected.
+        logged: the reason is in the log already, nobody has to be told.
+        heard: somebody has been told (or the log has). If nobody ever is, `unheard`, which the vat sets
+            when a promise becomes so, gets the reason when the last such promise is collected.
     """
 
-    __slots__ = ("heard", "reason", "unheard")
+    __slots__ = ("heard", "logged", "reason", "unheard")
 
     def __init__(self, reason: BaseException, *, heard: bool = False) -> None:
         self.reason = reason
+        self.logged = heard
         self.heard = heard
-        self.unheard: list[BaseException] | None = None
+        self.unheard: deque[BaseException] | None = None
+
+    def passed_on(self) -> Broken:
+        """The same for a promise further down, which somebody has to hear of as well."""
+        return Broken(self.reason, heard=self.logged)
 
     def __del__(self) -> None:  # only notes: this may run anywhere, in any thread
         if not self.heard and self.unheard is not None:
@@ -153,7 +208,7 @@ class Broken:
 
 
 Outcome: TypeAlias = Fulfilled | Broken
-State: TypeAlias = Pending | RemotePending | Following | Fulfilled | Broken
+State: TypeAlias = Fresh | Pending | RemotePending | Following | Fulfilled | Broken
 
 
 class Promise(Leaf, Generic[T_co]):
@@ -166,9 +221,9 @@ class Promise(Leaf, Generic[T_co]):
 
     __slots__ = ("__weakref__", "_home", "_state")
 
-    def __init__(self, home: Home, state: State | None = None) -> None:
+    def __init__(self, home: Home, state: State = FRESH) -> None:
         self._home = home
-        self._state: State = Pending() if state is None else state
+        self._state: State = state
 
     def __await__(self) -> Generator[Any, Any, T_co]:
         if current_turn() is not None:
@@ -208,6 +263,11 @@ class Promise(Leaf, Generic[T_co]):
 class Crossroads(Home):
     """The part of a vat that moves messages and settles promises; always between turns."""
 
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Was it closed?"""
+
     @abstractmethod
     def route(self, message: Message) -> None:
         """Send the message one step on: into the queue, to wait, or out of the vat."""
@@ -215,6 +275,10 @@ class Crossroads(Home):
     @abstractmethod
     def resolve(self, promise: Promise[object], outcome: Outcome | Promise[object]) -> None:
         """Settle a promise, or let it follow another; nothing if it was resolved before."""
+
+    @abstractmethod
+    def fail(self, work: Answering, error: BaseException) -> None:
+        """Break the answer of a turn that failed, and log why if nobody has."""
 
     @abstractmethod
     def listen(self, promise: Promise[object], listener: Listener) -> None:
@@ -236,6 +300,12 @@ class Resolve(Effect):
 
     def commit(self, vat: Home) -> None:
         cast(Crossroads, vat).resolve(self.promise, self.outcome)
+
+    def refuse(self, reason: BaseException) -> None:
+        """It came by a vat that is closed (a session's, say): the promise may belong to a living one."""
+        home = cast(Crossroads, self.promise._home)
+        if not home.closed:
+            home.post(self)
 
 
 class Listen(Effect):
@@ -276,7 +346,8 @@ def unwrap(outcome: Outcome, *, keep_traceback: bool = False) -> object:
 
 def promise_told(home: Home, listener: Listener | None) -> Promise[object]:
     """A new promise that a listener of its own vat waits for already."""
+    if listener is None:
+        return Promise(home)
     pending = Pending()
-    if listener is not None:
-        pending.listeners.append(listener)
+    pending.listeners.append(listener)
     return Promise(home, pending)

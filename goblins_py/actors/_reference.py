@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, Generic, NoReturn, TypeVar
 from weakref import ReferenceType
 
 from goblins_py.actors._turn import Home, current_turn, require_turn
 from goblins_py.errors import ActorError, NoCurrentTurnError
 from goblins_py.syrup import Leaf, Symbol
 
-__all__ = ["Connector", "NearOnly", "Ref", "Severable", "bind", "is_near", "is_remote", "method_symbol", "ref_to"]
+__all__ = [
+    "Connector",
+    "Link",
+    "NearOnly",
+    "Ref",
+    "Severable",
+    "bind",
+    "is_near",
+    "is_remote",
+    "message_name",
+    "method_symbol",
+    "ref_to",
+]
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -128,20 +140,51 @@ def _kind_name(behaviour: object) -> str:
     return getattr(behaviour, "__name__", kind.__name__) if callable(behaviour) else kind.__name__
 
 
+class Link(ReferenceType[Ref[Any]]):
+    """From a behaviour to its reference; weak, for an unreachable object must die at once.
+
+    Attributes:
+        home: the vat of the object.
+        former: the object behaves otherwise by now, and what this behaviour holds is no state of it any more.
+    """
+
+    __slots__ = ("former", "home")
+    former: bool
+    home: Home
+
+
 def bind(ref: Ref[object], behaviour: object) -> None:
-    """Let an actor instance know its reference, weakly: an unreachable object must die at once."""
+    """Let an actor instance know its reference. Raises `ActorError` if it has one."""
     if hasattr(type(behaviour), "__goblins_methods__"):
         if behaviour._goblins_ref is not None:  # type: ignore[attr-defined]
             raise ActorError("this behaviour already belongs to an object: make a new instance")
-        behaviour._goblins_ref = ReferenceType(ref)  # type: ignore[attr-defined]
+        _link(ref, behaviour)
+
+
+def _link(ref: Ref[Any], behaviour: object) -> None:
+    link = Link(ref)
+    link.home = ref._home
+    link.former = False
+    object.__setattr__(behaviour, "_goblins_ref", link)
 
 
 def ref_to(behaviour: T) -> Ref[T]:
-    """The reference to the object that behaves so: `ref_to(self)` in a method."""
-    weak = cast(ReferenceType[Ref[T]] | None, getattr(behaviour, "_goblins_ref", None))
-    ref = weak() if weak is not None else None
-    if ref is None:
+    """The reference to the object that behaves so: `ref_to(self)` in a method.
+
+    Raises:
+        ActorError: it is the behaviour of no object.
+    """
+    link: Link | None = getattr(behaviour, "_goblins_ref", None)
+    if link is None:
         raise ActorError("this is not the behaviour of a living object: spawn it first")
+    ref: Ref[T] | None = link()
+    if ref is not None:
+        return ref
+    if link.former:
+        raise ActorError("the object that behaved so became something else, and is gone")
+    # Nobody held the reference, but a handler, say, still has the behaviour: a new one is as good.
+    ref = Ref(link.home, behaviour)
+    _link(ref, behaviour)
     return ref
 
 
@@ -166,3 +209,15 @@ def method_symbol(name: str) -> Symbol:
     own keywords need one; every other underscore becomes a hyphen, as Scheme writes names.
     """
     return Symbol(name.removesuffix("_").replace("_", "-"))
+
+
+def message_name(method: object) -> Symbol:
+    """The name that a method, given as `Greeter.greet`, travels under.
+
+    Raises:
+        TypeError: it is no method, or a private one, which never becomes a message.
+    """
+    name = getattr(method, "__name__", None)
+    if not isinstance(name, str) or name.startswith("_"):
+        raise TypeError("this is not a public method: name one as in send(ref, Greeter.greet)")
+    return method_symbol(name)

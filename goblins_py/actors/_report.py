@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Final
 
@@ -13,7 +14,7 @@ from goblins_py.syrup import Symbol
 __all__ = ["message_label", "report_failure", "report_unheard", "without_traceback"]
 
 _log = logging.getLogger("goblins_py.actors")
-_OWN: Final = "goblins_py.actors"
+_OWN: Final = "goblins_py.actors."
 
 
 def message_label(target: object, args: tuple[object, ...]) -> str:
@@ -26,23 +27,29 @@ def message_label(target: object, args: tuple[object, ...]) -> str:
 
 
 def report_failure(vat: str, label: str, error: BaseException) -> None:
-    """Log a failed turn with its traceback, our own frames left out on top; a refusal in one line."""
+    """Log a failed turn with its traceback, our own frames left out; a refusal in one line.
+
+    Afterwards the error, and what led to it, hold on to no frames any more: whoever keeps it keeps only it.
+    """
     if isinstance(error, Refusal):
         _log.info("%s in vat %r refused", label, vat)
-        return
-    info = (type(error), error, _users_part(error.__traceback__))
-    _log.error("the turn %s in vat %r failed and was undone", label, vat, exc_info=info)
+    else:
+        for each in _chain(error):
+            each.__traceback__ = _users_part(each.__traceback__)
+        _log.error("the turn %s in vat %r failed and was undone", label, vat, exc_info=error)
+    without_traceback(error)
 
 
 def _users_part(traceback: TracebackType | None) -> TracebackType | None:
-    whole = traceback
-    while traceback is not None and _is_ours(traceback):
+    frames: list[TracebackType] = []
+    while traceback is not None:
+        if not str(traceback.tb_frame.f_globals.get("__name__", "")).startswith(_OWN):
+            frames.append(traceback)
         traceback = traceback.tb_next
-    return traceback if traceback is not None else whole
-
-
-def _is_ours(traceback: TracebackType) -> bool:
-    return str(traceback.tb_frame.f_globals.get("__name__", "")).startswith(_OWN)
+    users: TracebackType | None = None
+    for each in reversed(frames):
+        users = TracebackType(users, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return users
 
 
 def report_unheard(vat: str, reason: BaseException) -> None:
@@ -54,6 +61,13 @@ def report_unheard(vat: str, reason: BaseException) -> None:
 
 def without_traceback(error: BaseException) -> BaseException:
     """The error, no longer holding on to the frames that raised it (nor those of its causes)."""
+    for each in _chain(error):
+        each.__traceback__ = None
+    return error
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and all that led to it."""
     seen: set[int] = set()
     errors: list[BaseException | None] = [error]
     while errors:
@@ -61,8 +75,7 @@ def without_traceback(error: BaseException) -> BaseException:
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        current.__traceback__ = None
+        yield current
         errors += [current.__cause__, current.__context__]
         if isinstance(current, BaseExceptionGroup):
             errors += current.exceptions
-    return error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, overload
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
-from goblins_py.actors._passable import is_behaviour, passable, passable_args
+from goblins_py.actors._passable import is_behaviour, passable_args, passable_kwargs
 from goblins_py.actors._promise import Message, Promise
-from goblins_py.actors._reference import Ref, method_symbol, ref_to
+from goblins_py.actors._reference import Ref, message_name, method_symbol, ref_to
 from goblins_py.actors._turn import require_turn
-from goblins_py.errors import ActorError, NotPassableError
 from goblins_py.syrup import Symbol
 
 __all__ = ["Sender", "call", "make_message", "send", "send_only"]
@@ -31,44 +31,29 @@ def make_message(
     """
     if is_behaviour(target):
         target = ref_to(target)
-    if not isinstance(target, Ref | Promise):
+    if not isinstance(target, Ref) and not isinstance(target, Promise):
         raise TypeError(f"messages go to references and promises, not to a {type(target).__name__}")
     converted, near_only = passable_args(args)
-    named = {name: _named(name, arg) for name, arg in kwargs.items()} if kwargs else None
-    return Message(target, converted, named, answer=answer, near_only=near_only)
+    if not kwargs:
+        return Message(target, converted, None, answer, near_only=near_only)
+    named, near_only_too = passable_kwargs(kwargs)
+    return Message(target, converted, named, answer, near_only=near_only or near_only_too)
 
 
-def _named(name: str, arg: object) -> object:
-    try:
-        return passable(arg)
-    except ActorError as error:
-        raise NotPassableError(f"argument {name}: {error}") from None
+def _note(target: object, /, *args: object, **kwargs: object) -> Promise[Any]:
+    """Send in a turn: the message waits for its end."""
+    turn = require_turn()
+    answer: Promise[object] = Promise(turn.home)
+    turn.effects.append(make_message(target, args, kwargs, answer))
+    return answer
 
 
-class _Note:
-    """Where a message goes that is sent in a turn: into its effects."""
-
-    __slots__ = ()
-
-    def message(self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Promise[Any]:
-        """An eventual send with an answer."""
-        turn = require_turn()
-        answer: Promise[object] = Promise(turn.home)
-        turn.effects.append(make_message(target, args, kwargs, answer))
-        return answer
+def _note_only(target: object, /, *args: object, **kwargs: object) -> None:
+    require_turn().effects.append(make_message(target, args, kwargs, None))
 
 
-class _OnlyNote(_Note):
-    """The same without an answer."""
-
-    __slots__ = ()
-
-    def message(self, target: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Any:
-        require_turn().effects.append(make_message(target, args, kwargs, None))
-
-
-Post = Callable[[object, tuple[object, ...], Mapping[str, object]], Any]
-"""What a Sender does with a message: target, args, kwargs -> promise or None."""
+Post = Callable[..., Any]
+"""What a Sender does with a message: `post(target, *args, **kwargs)` -> promise or None."""
 
 
 class Sender:
@@ -86,38 +71,39 @@ class Sender:
     def __getattr__(self, name: str) -> Callable[..., Any]:  # Any: the answer is the behaviour's
         if name.startswith("_"):
             raise AttributeError(f"{name!r} is no message: underscore names stay private")
-        return self[method_symbol(name)]
+        return partial(self._post, self._target, method_symbol(name))
 
     def __getitem__(self, symbol: Symbol) -> Callable[..., Any]:
-        post, target = self._post, self._target
-        return lambda *args, **kwargs: post(target, (symbol, *args), kwargs)
+        if type(symbol) is not Symbol:
+            raise TypeError("a message's exact name is a Symbol")
+        return partial(self._post, self._target, symbol)
 
     def __call__(self, *args: object, **kwargs: object) -> Any:  # Any: the answer is the behaviour's
-        return self._post(self._target, args, kwargs)
+        return self._post(self._target, *args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<send to {self._target!r}>"
 
 
-_post_note: Final[Post] = _Note().message
-_post_only: Final[Post] = _OnlyNote().message
-
-
 @overload
-def send(target: object) -> Sender: ...
+def send(target: object, /) -> Sender: ...
 @overload
 def send(
-    target: Target[T], method: Callable[Concatenate[T, P], Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+    target: Target[T],
+    method: Callable[Concatenate[T, P], Coroutine[Any, Any, R]],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
 ) -> Promise[R]: ...
 @overload
 def send(
-    target: Target[T], method: Callable[Concatenate[T, P], Promise[R]], *args: P.args, **kwargs: P.kwargs
+    target: Target[T], method: Callable[Concatenate[T, P], Promise[R]], /, *args: P.args, **kwargs: P.kwargs
 ) -> Promise[R]: ...
 @overload
 def send(
-    target: Target[T], method: Callable[Concatenate[T, P], R], *args: P.args, **kwargs: P.kwargs
+    target: Target[T], method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs
 ) -> Promise[R]: ...
-def send(target: object, method: Any = None, *args: Any, **kwargs: Any) -> Any:
+def send(target: object, method: Any = None, /, *args: Any, **kwargs: Any) -> Any:
     """Send eventually (`<-`): never waits, works on any reference or promise, near or far.
 
     `send(ref).greet("Bob")` and its typed twin `send(ref, Greeter.greet, "Bob")` are the same message; both
@@ -127,21 +113,25 @@ def send(target: object, method: Any = None, *args: Any, **kwargs: Any) -> Any:
         NotPassableError: an argument is no value. NoCurrentTurnError: use `vat.send` outside of turns.
     """
     if method is None:
-        return Sender(target, _post_note)
-    return _post_note(target, (method_symbol(method.__name__), *args), kwargs)
+        return Sender(target, _note)
+    return _note(target, message_name(method), *args, **kwargs)
 
 
-def send_only(target: object) -> Sender:
+def send_only(target: object, /) -> Sender:
     """Send and ask for no answer (`<-np`): its messages return None, failures are only logged there."""
-    return Sender(target, _post_only)
+    return Sender(target, _note_only)
 
 
 @overload
 def call(
-    ref: Ref[T], method: Callable[Concatenate[T, P], Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+    ref: Ref[T],
+    method: Callable[Concatenate[T, P], Coroutine[Any, Any, R]],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
 ) -> Promise[R]: ...
 @overload
-def call(ref: Ref[T], method: Callable[Concatenate[T, P], R], *args: P.args, **kwargs: P.kwargs) -> R: ...
-def call(ref: Any, method: Any, *args: Any, **kwargs: Any) -> Any:
+def call(ref: Ref[T], method: Callable[Concatenate[T, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+def call(ref: Any, method: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`ref.method(...)`, typed: `call(ref, Greeter.greet, "Bob")` is a `str`."""
-    return require_turn().near_call(ref, (method_symbol(method.__name__), *args), kwargs)
+    return require_turn().near_call(ref, (message_name(method), *args), kwargs)

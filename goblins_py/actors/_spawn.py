@@ -7,12 +7,13 @@ from types import CoroutineType
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from goblins_py.actors._behaviour import is_actor_class
-from goblins_py.actors._crossroads import Junction, Work
-from goblins_py.actors._methods import FIRST, SuspendedMethod
+from goblins_py.actors._crossroads import Junction
+from goblins_py.actors._methods import FIRST, SuspendedMethod, apply_become
 from goblins_py.actors._passable import is_behaviour
+from goblins_py.actors._promise import Answering
 from goblins_py.actors._reference import Ref, bind
-from goblins_py.actors._turn import Effect, Home, require_turn
-from goblins_py.actors._vat import Vat, VatTurn
+from goblins_py.actors._turn import Effect, Home, Turn, require_turn
+from goblins_py.errors import ActorError
 
 __all__ = ["spawn", "start_effect"]
 
@@ -20,43 +21,48 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class _Start(Effect, Work):
+class _Start(Effect, Answering):
     """The first turn of a spawned object that wants one."""
 
     __slots__ = ("ref", "restored")
+    answer = None
 
-    def __init__(self, ref: Ref[object], restored: bool) -> None:
+    def __init__(self, ref: Ref[object], *, restored: bool) -> None:
         self.ref = ref
         self.restored = restored
+
+    @property
+    def label(self) -> str:
+        return f"{type(self.ref._behaviour).__name__}.on_start"
 
     def commit(self, vat: Home) -> None:
         cast(Junction, vat).queue.append(self)
 
-    def run(self, vat: Junction) -> None:
-        label = f"{type(self.ref._behaviour).__name__}.on_start"
-        cast(Vat, vat).turn(_start_body, self, answer=None, label=lambda: label)
-
-
-def _start_body(turn: VatTurn, work: _Start) -> object:
-    behaviour: Any = work.ref._behaviour
-    turn.frame = behaviour
-    result = behaviour.on_start(work.restored)
-    if isinstance(result, CoroutineType):
-        label = f"{type(behaviour).__name__}.on_start"
-        return SuspendedMethod(result, ref=work.ref, answer=None, label=label).stretch(turn, FIRST)
-    return None
+    def perform(self, turn: Turn) -> object:
+        behaviour: Any = self.ref._behaviour
+        turn.frame = behaviour
+        try:
+            result = behaviour.on_start(self.restored)
+            successor = turn.becoming
+        finally:
+            turn.frame = turn.becoming = None
+        if successor is not None:
+            apply_become(turn, self.ref, successor)
+        if type(result) is CoroutineType:
+            return SuspendedMethod(result, ref=self.ref, answer=None, label=self.label).stretch(turn, FIRST)
+        return None
 
 
 def start_effect(ref: Ref[object], *, restored: bool) -> Effect | None:
     """The effect that runs an object's `on_start`, if it has one."""
-    return _Start(ref, restored) if hasattr(type(ref._behaviour), "on_start") else None
+    return _Start(ref, restored=restored) if hasattr(type(ref._behaviour), "on_start") else None
 
 
 @overload
-def spawn(behaviour: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Ref[T]: ...
+def spawn(behaviour: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Ref[T]: ...
 @overload
-def spawn(behaviour: Callable[..., Any]) -> Ref[Any]: ...
-def spawn(behaviour: Callable[..., object], *args: object, **kwargs: object) -> Ref[Any]:
+def spawn(behaviour: Callable[..., Any], /) -> Ref[Any]: ...
+def spawn(behaviour: Callable[..., object], /, *args: object, **kwargs: object) -> Ref[Any]:
     """Make an object in the current vat.
 
     Args:
@@ -71,17 +77,26 @@ def spawn(behaviour: Callable[..., object], *args: object, **kwargs: object) -> 
     instance = _instance(behaviour, args, kwargs)
     ref: Ref[object] = Ref(turn.home, instance)
     bind(ref, instance)
+    turn.undo.append((ref, "_behaviour", _never_spawned))
     start = start_effect(ref, restored=False)
     if start is not None:
         turn.effects.append(start)
     return ref
 
 
-def _instance(behaviour: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]) -> object:
+def _never_spawned(*_args: object, **_kwargs: object) -> None:
+    raise ActorError("the turn that spawned this object failed: there is no such object")
+
+
+def _instance(
+    behaviour: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> object:
     if is_actor_class(behaviour):
         return behaviour(*args, **kwargs)
     if isinstance(behaviour, type):
-        raise TypeError(f"only a class that is itself decorated with @actor can be spawned: {behaviour.__name__}")
+        raise TypeError(
+            f"only a class that is itself decorated with @actor can be spawned: {behaviour.__name__}"
+        )
     if args or kwargs or is_behaviour(behaviour) or not callable(behaviour):
         raise TypeError("spawn takes an @actor class with its arguments, or a plain callable without any")
     return behaviour

@@ -2,18 +2,21 @@
 
 Lives only here: the undo log, the effects that wait for the end of the turn, and one of
 the two ambient things that the package has (the current turn). It must not know what
-references, promises or vats are: those build on it, through `Home` and `Effect`.
+references, promises or vats are: those build on it, through `Home`, `Effect` and `Work`.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from typing import Protocol
 
 from goblins_py.errors import NoCurrentTurnError
 
-__all__ = ["Effect", "Home", "Host", "Mark", "Turn", "current_turn", "entered", "require_turn"]
+__all__ = ["Effect", "Home", "Host", "Mark", "Turn", "Work", "current_turn", "entered", "require_turn"]
+
+_log = logging.getLogger("goblins_py.actors")
 
 
 class Host(Protocol):
@@ -68,6 +71,27 @@ class Effect(ABC):
         """It was posted to a closed vat: tell whoever waits."""
 
 
+class Work(ABC):
+    """What a turn is made of: it stands in a vat's queue until it is its turn."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def perform(self, turn: Turn) -> object:
+        """Do it, in the turn; what comes of it, or that it goes on later. May raise: the turn fails."""
+
+    @abstractmethod
+    def done(self, vat: Home, result: object) -> None:
+        """The turn has succeeded, and its effects are committed."""
+
+    @abstractmethod
+    def failed(self, vat: Home, error: BaseException) -> None:
+        """The turn has failed, and all of it is undone."""
+
+    def drop(self, reason: BaseException) -> None:  # noqa: B027 - most have nobody to tell
+        """The vat was closed before its turn came."""
+
+
 Mark = tuple[int, int]
 
 
@@ -96,14 +120,21 @@ class Turn(ABC):
         return len(self.undo), len(self.effects)
 
     def rollback(self, mark: Mark = (0, 0)) -> None:
-        """Undo all that was done since the savepoint."""
+        """Undo all that was done since the savepoint; never raises."""
         undo_from, effects_from = mark
-        for effect in self.effects[effects_from:]:
-            effect.cancel()  # may run `finally` blocks of suspended methods, which may do more
-        del self.effects[effects_from:]
-        for thing, attribute, old in reversed(self.undo[undo_from:]):
+        outer = self.frame, self.becoming
+        self.frame = None  # the `finally` blocks of suspended methods run now: they are nobody's method
+        while len(self.effects) > effects_from:  # those blocks may add some
+            effect = self.effects.pop()
+            try:
+                effect.cancel()
+            except BaseException:  # noqa: BLE001 - whatever it is, the rest must be undone
+                _log.exception("something could not be let go of")
+        undo = self.undo
+        while len(undo) > undo_from:
+            thing, attribute, old = undo.pop()
             object.__setattr__(thing, attribute, old)
-        del self.undo[undo_from:]
+        self.frame, self.becoming = outer
 
     def change(self, thing: object, attribute: str, new: object) -> None:
         """Set an attribute so that a failing turn sets it back."""
@@ -113,6 +144,10 @@ class Turn(ABC):
     @abstractmethod
     def near_call(self, target: object, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Call an object of the same vat at once, as a savepoint."""
+
+    @abstractmethod
+    def deliver(self, message: object) -> object:
+        """Let an object of the vat have a message, as all that this turn is for."""
 
 
 class _Current(threading.local):

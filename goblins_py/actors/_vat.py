@@ -8,82 +8,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
 from enum import Enum
-from types import CoroutineType
-from typing import Any, TypeVar, cast
+from typing import cast
 
 import attrs
 
-from goblins_py.actors._behaviour import perform
-from goblins_py.actors._crossroads import Junction, Outgoing, Work
-from goblins_py.actors._methods import FIRST, SUSPENDED, SuspendedMethod, apply_become
-from goblins_py.actors._passable import passable, passable_args
+from goblins_py.actors._crossroads import Junction
+from goblins_py.actors._methods import SUSPENDED, Resume, SuspendedMethod
+from goblins_py.actors._outgoing import Outgoing, Posting
 from goblins_py.actors._portrait import Delta
-from goblins_py.actors._promise import Broken, Fulfilled, Message, Outcome, Promise, Resolve, outcome_of
-from goblins_py.actors._reference import NearOnly, Ref
-from goblins_py.actors._report import message_label, report_failure, report_unheard, without_traceback
-from goblins_py.actors._turn import Effect, Host, Turn, entered
-from goblins_py.errors import NotNearError, VatClosedError
+from goblins_py.actors._promise import Answering, Broken, Message, Resolve
+from goblins_py.actors._report import report_failure, report_unheard, without_traceback
+from goblins_py.actors._turn import Effect, Host, Turn, Work, entered
+from goblins_py.actors._vat_turn import VatTurn
+from goblins_py.errors import VatClosedError
 
-__all__ = ["Churn", "Keeper", "Vat", "VatTurn", "crossed"]
-
-W = TypeVar("W")
-
-
-def crossed(result: object) -> object:
-    """A result at the message border."""
-    return result if isinstance(result, NearOnly) else passable(result)
-
-
-class VatTurn(Turn):
-    """A turn that can call objects."""
-
-    __slots__ = ()
-
-    def near_call(self, target: object, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-        if not isinstance(target, Ref) or target._connector is not None or target._home is not self.home:
-            raise NotNearError("only an object of the same vat can be called at once: use send(...)")
-        converted, _ = passable_args(args)
-        named = {name: crossed(arg) for name, arg in kwargs.items()}
-        mark = self.mark()
-        try:
-            result = self.invoke(target, converted, named)
-            if isinstance(result, CoroutineType):
-                return self._begin(result, target, message_label(target, args))
-            return crossed(result)
-        except BaseException:
-            self.rollback(mark)
-            raise
-
-    def invoke(self, ref: Ref[object], args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-        """Run a method; the result as it is, maybe a coroutine."""
-        outer = self.frame, self.becoming
-        behaviour = ref._behaviour
-        self.frame, self.becoming = behaviour, cast(object, None)
-        try:
-            result = perform(behaviour, args, kwargs)
-            successor = self.becoming
-        finally:
-            self.frame, self.becoming = outer
-        if successor is not None:
-            apply_become(self, ref, successor)
-        return result
-
-    def _begin(self, coroutine: Any, ref: Ref[object], label: str) -> Promise[object]:
-        """The first stretch of an `async def` that was called near: a savepoint of its own."""
-        answer: Promise[object] = Promise(self.home)
-        method = SuspendedMethod(coroutine, ref=ref, answer=answer, label=label)
-        mark = self.mark()
-        try:
-            result = method.stretch(self, FIRST)
-            if result is not SUSPENDED:
-                self.effects.append(Resolve(answer, outcome_of(crossed(result))))
-        except BaseException as error:
-            self.rollback(mark)
-            report_failure(self.home.name, label, error)
-            self.effects.append(Resolve(answer, Broken(without_traceback(error), heard=True)))
-        return answer
+__all__ = ["Churn", "Keeper", "Vat"]
 
 
 @attrs.frozen
@@ -135,15 +75,17 @@ class Vat(Junction):
         self.keeper: Keeper | None = None
         self._phase = Phase.OPEN
         self._inbox: deque[Effect] = deque()
+        self._turn = VatTurn(self)  # one for all turns: there is never more than one
 
     # --- from anywhere ---------------------------------------------------
 
     def post(self, item: Effect) -> None:
-        if self._phase is Phase.CLOSED:
-            item.refuse(VatClosedError(f"vat {self.name!r} is closed"))
+        if self.closed:
+            item.refuse(self._closed_error())
             return
         self._inbox.append(item)
         self.host.wake()
+        self._refuse_if_closed()
 
     @property
     def busy(self) -> bool:
@@ -155,6 +97,9 @@ class Vat(Junction):
         """Was it closed?"""
         return self._phase is Phase.CLOSED
 
+    def _closed_error(self) -> VatClosedError:
+        return VatClosedError(f"vat {self.name!r} is closed")
+
     # --- for the host ------------------------------------------------------
 
     def run(self, max_turns: int) -> Churn | None:
@@ -164,16 +109,12 @@ class Vat(Junction):
             What it leaves; None if it was cut after `max_turns` turns and nothing may leave yet (a
             persistent vat saves whole churns only; another one lets go of what it has).
         """
-        if not self.queue:
-            self._inbox.popleft().commit(self)
         queue = self.queue
+        if not queue:
+            self._begin_churn(self._inbox.popleft())
         while queue and max_turns > 0:
-            work = queue.popleft()
             max_turns -= 1
-            if isinstance(work, Message):
-                self._deliver(work)
-            else:
-                work.run(self)
+            self._run_turn(queue.popleft())
         if queue and self.keeper is not None:
             return None
         if self.unheard:
@@ -181,9 +122,15 @@ class Vat(Junction):
         outbox, self.outbox = self.outbox, []
         return Churn(outbox, None if self.keeper is None else self.keeper.take_delta())
 
+    def _begin_churn(self, item: Effect) -> None:
+        if isinstance(item, Message) and item.answer is not None and item.answer._home is not self:
+            self.owed.add(item.answer)
+        item.commit(self)
+
     def close(self) -> list[Outgoing]:
-        """End it: suspended methods get `VatClosedError` in a last turn whose effects are dropped, and
-        everyone who waits is told. Idempotent.
+        """End it, and tell everyone who waits. Idempotent.
+
+        Suspended methods get `VatClosedError` in a last turn whose effects are dropped.
 
         Returns:
             Nothing that needs saving: what outsiders are told.
@@ -191,75 +138,77 @@ class Vat(Junction):
         if self._phase is Phase.CLOSED:
             return []
         self._phase = Phase.CLOSED
-        reason = VatClosedError(f"vat {self.name!r} is closed")
-        for method in list(self.suspended):
-            self._last_turn(cast(SuspendedMethod, method), Broken(reason))
-        self.suspended.clear()
-        self.queue.clear()
-        while self._inbox:
-            self._inbox.popleft().refuse(reason)
+        self._end_methods()
+        while self.queue:
+            self.queue.popleft().drop(self._closed_error())
+        self._refuse_inbox()
         for outsider in list(self.outsiders):
-            outsider.abandon(reason)
+            outsider.abandon(self._closed_error())
         self.outsiders.clear()
+        for answer in self.owed:
+            self.outbox.append(Posting(answer._home, Resolve(answer, Broken(self._closed_error()))))
+        self.owed.clear()
+        self._report_unheard()
         outbox, self.outbox = self.outbox, []
         return outbox
 
+    def _refuse_if_closed(self) -> None:
+        """Its own thread may have closed it while this one posted, and not have seen what was posted."""
+        if self.closed:
+            self._refuse_inbox()
+
+    def _refuse_inbox(self) -> None:
+        inbox = self._inbox
+        while inbox:
+            try:
+                item = inbox.popleft()
+            except IndexError:  # another thread was faster
+                return
+            item.refuse(self._closed_error())
+
+    def _end_methods(self) -> None:
+        waiting = [*self.suspended, *(work.method for work in self.queue if isinstance(work, Resume))]
+        self.suspended.clear()
+        for method in waiting:
+            self._last_turn(cast(SuspendedMethod, method))
+
+    def _last_turn(self, method: SuspendedMethod) -> None:
+        reason = self._closed_error()
+        turn = self._turn
+        entered(turn)
+        try:
+            method.stretch(turn, Broken(reason))
+        except BaseException as error:  # noqa: BLE001 - the other methods end as well
+            if error is not reason:
+                report_failure(self.name, method.label, error)
+        finally:
+            self._undo(turn)
+            method.close()
+
     # --- turns ---------------------------------------------------------------
 
-    def resume(self, method: object, outcome: Outcome) -> None:
-        self.queue.append(_Resume(cast(SuspendedMethod, method), outcome))
-
-    def _deliver(self, message: Message) -> None:
-        ref = cast(Ref[object], message.target)
-        self.turn(_deliver_body, message, answer=message.answer, label=lambda: message_label(ref, message.args))
-
-    def turn(
-        self,
-        body: Callable[[VatTurn, W], object],
-        work: W,
-        *,
-        answer: Promise[object] | None,
-        label: Callable[[], str],
-        cause: Outcome | None = None,
-    ) -> None:
-        """Run one turn; its answer gets what it returns, or breaks with what it raises.
-
-        Args:
-            cause: what the turn was told; if it raises just that, it is passed on and not reported.
-        """
-        turn = VatTurn(self)
+    def _run_turn(self, work: Work) -> None:
+        """Run one turn: all of it happens, or nothing but that its work hears of the failure."""
+        turn = self._turn
         entered(turn)
         try:
-            result = body(turn, work)
-            if result is not SUSPENDED and answer is not None:
-                result = outcome_of(crossed(result))
-            if self.keeper is not None:
-                self.keeper.check(turn)
-        except BaseException as error:
+            result = work.perform(turn)
+            if turn.undo:
+                if self.keeper is not None:
+                    self.keeper.check(turn)
+                turn.undo = []
+        except BaseException as error:  # noqa: BLE001 - no method may stop a vat
             self._undo(turn)
-            self._fail(answer, error, label, cause)
+            work.failed(self, error)
             return
         entered(None)
-        for effect in turn.effects:
-            effect.commit(self)
-        if answer is not None and result is not SUSPENDED:
-            self.resolve(answer, cast("Outcome | Promise[object]", result))
-
-    def turn_outside(self, body: Callable[[VatTurn], object]) -> Outcome:
-        """Run a turn for somebody outside, who gets its result, or its error, as it is."""
-        turn = VatTurn(self)
-        entered(turn)
-        try:
-            result = body(turn)
-            if self.keeper is not None:
-                self.keeper.check(turn)
-        except BaseException as error:
-            self._undo(turn)
-            return Broken(error)
-        entered(None)
-        for effect in turn.effects:
-            effect.commit(self)
-        return Fulfilled(result)
+        effects = turn.effects
+        if effects:
+            turn.effects = []
+            for effect in effects:
+                effect.commit(self)
+        if result is not SUSPENDED:
+            work.done(self, result)
 
     def _undo(self, turn: VatTurn) -> None:
         try:
@@ -267,65 +216,19 @@ class Vat(Junction):
         finally:
             entered(None)
 
-    def _fail(
-        self,
-        answer: Promise[object] | None,
-        error: BaseException,
-        label: Callable[[], str],
-        cause: Outcome | None,
-    ) -> None:
+    def fail(self, work: Answering, error: BaseException) -> None:
+        cause = work.cause
         if isinstance(cause, Broken) and cause.reason is error:
-            broken = cause
+            without_traceback(error)
+            broken = cause.passed_on()
         else:
-            report_failure(self.name, label(), error)
+            report_failure(self.name, work.label, error)
             broken = Broken(error, heard=True)
-        without_traceback(error)
-        if answer is not None:
-            self.resolve(answer, broken)
-
-    def _last_turn(self, method: SuspendedMethod, outcome: Outcome) -> None:
-        turn = VatTurn(self)
-        entered(turn)
-        try:
-            method.stretch(turn, outcome)
-        except BaseException as error:
-            if error is not cast(Broken, outcome).reason:
-                report_failure(self.name, method.label, error)
-        finally:
-            self._undo(turn)
-            method.close()
+        if work.answer is not None:
+            self.resolve(work.answer, broken)
+        else:
+            broken.unheard = self.unheard
 
     def _report_unheard(self) -> None:
-        unheard, self.unheard[:] = list(self.unheard), []
-        for reason in unheard:
-            report_unheard(self.name, reason)
-
-
-def _deliver_body(turn: VatTurn, message: Message) -> object:
-    ref = cast(Ref[object], message.target)
-    result = turn.invoke(ref, message.args, message.kwargs or {})
-    if isinstance(result, CoroutineType):
-        label = message_label(ref, message.args)
-        method = SuspendedMethod(result, ref=ref, answer=message.answer, label=label)
-        return method.stretch(turn, FIRST)
-    return result
-
-
-class _Resume(Work):
-    """The next stretch of a method."""
-
-    __slots__ = ("method", "outcome")
-
-    def __init__(self, method: SuspendedMethod, outcome: Outcome) -> None:
-        self.method = method
-        self.outcome = outcome
-
-    def run(self, vat: Junction) -> None:
-        method = self.method
-        cast(Vat, vat).turn(
-            _resume_body, self, answer=method.answer, label=lambda: method.label, cause=self.outcome
-        )
-
-
-def _resume_body(turn: VatTurn, work: _Resume) -> object:
-    return work.method.stretch(turn, work.outcome)
+        while self.unheard:
+            report_unheard(self.name, self.unheard.popleft())

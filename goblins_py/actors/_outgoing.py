@@ -1,0 +1,120 @@
+"""What leaves a vat when a churn is released: for other vats of the process, and for peers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol, cast
+
+from goblins_py.actors._promise import Broken, Listener, Message, Outcome, OutsideListener, Promise
+from goblins_py.actors._reference import Connector
+from goblins_py.actors._turn import Effect, Home
+
+__all__ = ["Chase", "Outgoing", "Posting", "Relay", "RemoteDelivery", "RemoteListen"]
+
+
+class Outgoing(ABC):
+    """What a churn wants to do to the world outside its vat."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def release(self) -> None:
+        """Do it; called on the vat's thread when the churn has ended, and is durable."""
+
+
+class Posting(Outgoing):
+    """Something for another vat of this process."""
+
+    __slots__ = ("home", "item")
+
+    def __init__(self, home: Home, item: Effect) -> None:
+        self.home = home
+        self.item = item
+
+    def release(self) -> None:
+        self.home.post(self.item)
+
+
+class RemoteDelivery(Outgoing):
+    """A message for a peer."""
+
+    __slots__ = ("connector", "message", "target")
+
+    def __init__(self, connector: Connector, target: object, message: Message) -> None:
+        self.connector = connector
+        self.target = target
+        self.message = message
+
+    def release(self) -> None:
+        self.connector.deliver(self.target, self.message)
+
+
+class RemoteListen(Outgoing):
+    """Somebody waits for a promise of a peer's."""
+
+    __slots__ = ("connector", "promise")
+
+    def __init__(self, connector: Connector, promise: Promise[object]) -> None:
+        self.connector = connector
+        self.promise = promise
+
+    def release(self) -> None:
+        self.connector.listen(self.promise)
+
+
+class _Way(Protocol):
+    """What of a crossroads is used here."""
+
+    outsiders: set[OutsideListener]
+    outbox: list[Outgoing]
+
+    def chase(self, at: Promise[object], origin: Promise[object]) -> None:
+        """See `Chase`."""
+
+
+class _Notify(Effect):
+    """A far promise has settled: tell a listener of this vat."""
+
+    __slots__ = ("listener", "outcome")
+
+    def __init__(self, listener: Listener, outcome: Outcome) -> None:
+        self.listener = listener
+        self.outcome = outcome
+
+    def commit(self, vat: Home) -> None:
+        self.listener.notify(vat, self.outcome)
+
+
+class Relay(OutsideListener):
+    """Stands at a far promise for a listener of our own vat."""
+
+    __slots__ = ("home", "listener")
+
+    def __init__(self, home: Home, listener: Listener) -> None:
+        self.home = home
+        self.listener = listener
+
+    def notify(self, vat: Home, outcome: Outcome) -> None:
+        way = cast(_Way, vat)
+        way.outsiders.discard(self)
+        way.outbox.append(Posting(self.home, _Notify(self.listener, outcome)))
+
+    def abandon(self, reason: BaseException) -> None:
+        self.home.post(_Notify(self.listener, Broken(reason)))
+
+
+class Chase(Effect):
+    """Follows the promise that `origin` follows, from vat to vat: if it comes home, there is a cycle.
+
+    No vat sees the whole of a chain that leads through others. Of the promises of a cycle the last one
+    that was resolved finds all others in place, so its chase comes home.
+    """
+
+    __slots__ = ("at", "origin")
+
+    def __init__(self, at: Promise[object], origin: Promise[object]) -> None:
+        self.at = at
+        self.origin = origin
+
+    def commit(self, vat: Home) -> None:
+        cast(_Way, vat).chase(self.at, self.origin)
