@@ -1,0 +1,206 @@
+"""`goblins serve`: one actor, reachable by its sturdyref until a signal comes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, cast
+
+import attrs
+import trio
+
+from goblins_py.actors import PersistenceEnv, Ref, actor, passable, spawn
+from goblins_py.cli._failure import ExitCode, Failure, one_line, printable
+from goblins_py.cli._json import read_argument
+from goblins_py.cli._load import Program, check_arguments, load_program, make_env
+from goblins_py.cli._narrate import Facts, say, tell
+from goblins_py.cli._netlayers import NETLAYERS, Reach, is_loopback
+from goblins_py.errors import (
+    GoblinsError,
+    StoreCorruptError,
+    StoreLockedError,
+    UnknownObjectError,
+    UnknownTransportError,
+    VersionMismatchError,
+)
+from goblins_py.locators import Sturdyref
+from goblins_py.runtime import OpenVat, mycapn_env, open_persistent_vat, open_vat, spawn_mycapn
+from persistence import SyrupStore
+
+__all__ = ["ServeOptions", "serve"]
+
+_UNSPECIFIED = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - to be refused
+
+
+@attrs.frozen
+class ServeOptions:
+    """The command line of `goblins serve`."""
+
+    target: str
+    args: Sequence[str]
+    netlayers: Sequence[str]
+    host: str | None
+    port: int | None
+    store: str | None
+    name: str | None
+    verbose_errors: bool
+
+
+@actor
+class Served:
+    """What a store was made to serve, so that another program that takes it up by mistake is told."""
+
+    what: str
+
+
+@attrs.frozen
+class _Up:
+    """What is up: the vat, the object, and whether a store had it already."""
+
+    vat: OpenVat
+    mycapn: Ref[Any]
+    served: Ref[Any]
+    restored: bool
+
+
+def serve(options: ServeOptions) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `Failure`."""
+    if options.host in _UNSPECIFIED:
+        text = f"--host is the name that others reach you by; {options.host} is none"
+        raise Failure(ExitCode.USAGE, text)
+    program = load_program(options.target)
+    try:
+        args = tuple(passable(read_argument(arg)) for arg in options.args)
+    except (ValueError, TypeError) as error:
+        raise Failure(ExitCode.USAGE, printable(f"bad --arg: {error}")) from None
+    with _explained(options):
+        trio.run(_serve, options, program, args)
+
+
+async def _serve(options: ServeOptions, program: Program, args: tuple[object, ...]) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with _bring_up(options, program, args) as up:
+            uris = [await _share(up, name, options) for name in options.netlayers]
+            _introduce(options, program, up, uris)
+            sys.stdout.write("".join(f"{uri.uri}\n" for uri in uris))
+            sys.stdout.flush()
+            async for number in signals:
+                say(f"{signal.Signals(number).name}: saying goodbye to all peers.")
+                break
+
+
+@asynccontextmanager
+async def _bring_up(options: ServeOptions, program: Program, args: tuple[object, ...]) -> AsyncIterator[_Up]:
+    made: list[Ref[Any]] = []
+
+    def roots() -> tuple[Ref[Any], ...]:
+        check_arguments(program, args)
+        made.append(spawn(program.actor, *args))
+        return spawn_mycapn(), spawn(Served, program.name), made[0]
+
+    name = options.name or program.actor.__name__
+    if options.store is None:
+        async with open_vat(name, verbose=options.verbose_errors) as vat:
+            mycapn, _, served = await vat.run(roots)
+            yield _Up(vat, mycapn, served, restored=False)
+        return
+    store = SyrupStore(options.store)
+    kinds = [NETLAYERS[name].env for name in NETLAYERS]
+    env = make_env([program.module], mycapn_env, PersistenceEnv(named={"goblins-served": Served}), *kinds)
+    opening = open_persistent_vat(env, roots, store, name=name, verbose=options.verbose_errors)
+    async with opening as (vat, restored):
+        mycapn, served = _roots_of(restored, options, program)
+        yield _Up(vat, mycapn, served, restored=not made)
+
+
+def _roots_of(roots: Any, options: ServeOptions, program: Program) -> tuple[Ref[Any], Ref[Any]]:
+    """Mycapn and the object, if this store is one that `goblins serve` made for this class."""
+    desk = roots[1]._behaviour if isinstance(roots, tuple) and len(roots) == 3 else None
+    if not isinstance(desk, Served):
+        raise Failure(
+            ExitCode.BROKEN, f"{options.store} holds another program's objects: goblins serve did not make it"
+        )
+    if desk.what != program.name:
+        raise Failure(ExitCode.BROKEN, f"{options.store} holds a {desk.what}, not a {program.name}")
+    return roots[0], roots[2]
+
+
+async def _share(up: _Up, netlayer: str, options: ServeOptions) -> Sturdyref:
+    """Install the netlayer, if this mycapn has none of the kind yet, and give the object out by it."""
+    reach = Reach(options.host or "127.0.0.1", options.port)
+
+    def install() -> None:
+        try:
+            up.mycapn.self_location(netlayer)
+        except UnknownTransportError:
+            up.mycapn.install_netlayer(NETLAYERS[netlayer].listening(reach))
+
+    await up.vat.run(install)
+    return cast(Sturdyref, await up.vat.send(up.mycapn).register(up.served, netlayer))
+
+
+@contextmanager
+def _explained(options: ServeOptions) -> Iterator[None]:
+    """Errors as one line about the command line that led to them."""
+    store = options.store
+    try:
+        yield
+    except Failure:
+        raise
+    except StoreLockedError:
+        raise Failure(ExitCode.BROKEN, f"{store} is in use by another process") from None
+    except StoreCorruptError as error:
+        raise Failure(ExitCode.BROKEN, f"{store} cannot be used: {one_line(error)}") from None
+    except (UnknownObjectError, VersionMismatchError) as error:
+        text = f"{store} does not fit {options.target}: {one_line(error)}"
+        raise Failure(ExitCode.BROKEN, text) from None
+    except GoblinsError as error:
+        raise Failure(ExitCode.BROKEN, one_line(error)) from None
+    except OSError as error:
+        raise Failure(
+            ExitCode.BROKEN, f"{store}: {error.strerror or error}" if store else one_line(error)
+        ) from None
+    except (TypeError, ValueError) as error:
+        raise Failure(ExitCode.USAGE, printable(f"{options.target}: {error}")) from error
+
+
+def _introduce(options: ServeOptions, program: Program, up: _Up, uris: Sequence[Sturdyref]) -> None:
+    """Say on stderr what is going on, and who can reach it."""
+    for note in _notes(options, up, uris):
+        say(note, mark="note")
+    facts: Facts = {"where": "\n".join(map(_where, uris)), "who": _who(uris)}
+    if options.store is None:
+        facts["state"] = "lost when this process ends (--store FILE keeps it)"
+    else:
+        found = "restored from" if up.restored else "in"
+        facts["state"] = f"{found} {options.store}, saved before any answer leaves"
+    facts["the URI"] = "whoever has it can use the object: hand it on like a key"
+    facts["stop"] = "Ctrl-C"
+    tell(f"{program.actor.__name__} is up", facts)
+
+
+def _notes(options: ServeOptions, up: _Up, uris: Sequence[Sturdyref]) -> Iterator[str]:
+    if not up.restored:
+        return
+    if options.args:
+        yield f"--arg is ignored: {options.store} has the object already, with its state"
+    for uri in uris:
+        hints = uri.peer.hints or {}
+        host, port = hints.get("host"), hints.get("port")
+        wanted = options.host or host, str(options.port or port)
+        if wanted != (host, port):
+            yield f"--host and --port are ignored: URIs given out by {options.store} say {host}, port {port}"
+
+
+def _where(uri: Sturdyref) -> str:
+    hints = uri.peer.hints or {}
+    return f"{uri.peer.transport} at {hints.get('host')}, port {hints.get('port')}"
+
+
+def _who(uris: Sequence[Sturdyref]) -> str:
+    hosts = [(uri.peer.hints or {}).get("host", "") for uri in uris]
+    if all(map(is_loopback, hosts)):
+        return "programs on this machine only (--host NAME lets others in)"
+    return "every machine that can connect to this one; it listens on all interfaces"
