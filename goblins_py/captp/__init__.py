@@ -1,11 +1,15 @@
 """CapTP, sans-I/O: sessions between peers. Bytes in, events out; messages in, bytes out."""
 
+from goblins_py.captp._events import Event, Severed, Started
+from goblins_py.captp._greeting import CAPTP_VERSION
 from goblins_py.captp._keys import SessionKeys
-from goblins_py.captp._lifecycle import SessionEvent, SessionState
-from goblins_py.captp._session import CAPTP_VERSION, Event, Session, SessionLimits, Severed, Started
+from goblins_py.captp._lifecycle import TRANSITIONS, SessionEvent, SessionState
+from goblins_py.captp._limits import SessionLimits
+from goblins_py.captp._session import Session
 
 __all__ = [
     "CAPTP_VERSION",
+    "TRANSITIONS",
     "Event",
     "Session",
     "SessionEvent",

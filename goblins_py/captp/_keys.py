@@ -13,7 +13,15 @@ from goblins_py.errors import RemoteProtocolError
 from goblins_py.locators import PeerLocator
 from goblins_py.syrup import Record, Symbol, Value, encode
 
-__all__ = ["SessionKeys", "location_bytes", "public_key_value", "read_public_key", "session_id", "side_id", "verify"]
+__all__ = [
+    "SessionKeys",
+    "location_bytes",
+    "public_key_value",
+    "read_public_key",
+    "session_id",
+    "side_id",
+    "verify",
+]
 
 
 def _sha256d(data: bytes) -> bytes:

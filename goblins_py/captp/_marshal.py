@@ -27,6 +27,9 @@ __all__ = ["References", "read_args", "read_value", "write_args", "writer"]
 _KEYWORD: Final = Symbol("kw")
 _VOID: Final = Record(Symbol("void"), ())
 _NULL: Final = Record(Symbol("null"), ())
+_TAGGED: Final = Symbol("user-record")
+_PEER: Final = Symbol("ocapn-peer")
+_STURDYREF: Final = Symbol("ocapn-sturdyref")
 
 
 class References(Protocol):
@@ -48,10 +51,8 @@ def writer(references: References) -> Callable[[object], Value]:
         if isinstance(value, Ref | Promise):
             return references.describe(value)
         kind = type(value)
-        if kind in _DESCRIPTORS:
-            return Record(_DESCRIPTORS[kind], (value.position,))
         if kind is Tagged:
-            return Record(Symbol("user-record"), (Symbol(value.tag), value.value))
+            return Record(_TAGGED, (Symbol(value.tag), value.value))
         if kind is NullType:
             return _NULL
         if kind is PeerLocator or kind is Sturdyref:
@@ -61,16 +62,12 @@ def writer(references: References) -> Callable[[object], Value]:
     return write
 
 
-_DESCRIPTORS: Final = {
-    DescExport: Symbol("desc:export"),
-    DescAnswer: Symbol("desc:answer"),
-    DescImportObject: Symbol("desc:import-object"),
-    DescImportPromise: Symbol("desc:import-promise"),
-}
-
-
 def write_args(args: tuple[object, ...], kwargs: Mapping[str, object] | None) -> tuple[object, ...]:
-    """The argument list of a message: keywords as Goblins writes them, behind the others."""
+    """The argument list of a message: keywords as Goblins writes them, behind the others.
+
+    Raises:
+        ValueError: a name that is no text.
+    """
     if not kwargs:
         return args
     named: list[object] = []
@@ -79,31 +76,40 @@ def write_args(args: tuple[object, ...], kwargs: Mapping[str, object] | None) ->
     return (*args, *named)
 
 
-def read_args(args: tuple[object, ...], references: References) -> tuple[tuple[object, ...], dict[str, object] | None]:
+def read_args(
+    args: tuple[Any, ...], references: References
+) -> tuple[tuple[Any, ...], dict[str, object] | None]:
     """Positional and keyword arguments of a received list."""
+    for arg in args:
+        if type(arg) not in _ATOMS:
+            break
+    else:
+        return args, None
     values = tuple([read_value(arg, references) for arg in args])
-    if not any(_is_keyword(value) for value in values):
-        return values, None
-    return _split(values)
+    for value in values:
+        if type(value) is Record and value.label == _KEYWORD:
+            return _split(values)
+    return values, None
 
 
-def _is_keyword(value: object) -> bool:
-    return isinstance(value, Record) and value.label == _KEYWORD
-
-
-def _split(values: tuple[Any, ...]) -> tuple[tuple[object, ...], dict[str, object]]:
+def _split(values: tuple[Any, ...]) -> tuple[tuple[object, ...], dict[str, object] | None]:
+    """A keyword and what follows it are a keyword argument; one that comes last is just a value."""
     positional: list[object] = []
     named: dict[str, object] = {}
     remaining = iter(values)
     for value in remaining:
-        if _is_keyword(value):
-            name = _keyword_name(value)
-            if name in named:
-                raise RemoteProtocolError("a keyword argument was given twice")
-            named[name] = next(remaining, None)
-        else:
+        if type(value) is not Record or value.label != _KEYWORD:
             positional.append(value)
-    return tuple(positional), named
+            continue
+        item = next(remaining, _NOTHING)
+        if item is _NOTHING:
+            positional.append(value)
+            break
+        name = _keyword_name(value)
+        if name in named:
+            raise RemoteProtocolError("a keyword argument was given twice")
+        named[name] = item
+    return tuple(positional), named or None
 
 
 def _keyword_name(keyword: Record) -> str:
@@ -114,30 +120,39 @@ def _keyword_name(keyword: Record) -> str:
             raise RemoteProtocolError("malformed keyword")
 
 
+_NOTHING: Final = object()
 _ATOMS: Final = frozenset({bool, int, float, str, bytes, Symbol})
 
 
-def read_value(value: Any, references: References) -> object:
-    """A received value as the receiver will see it."""
+def read_value(value: Any, references: References) -> Any:
+    """A received value as the receiver will see it. Raises `RemoteProtocolError`."""
     kind = type(value)
     if kind in _ATOMS:
         return value
-    if kind in _DESCRIPTORS:
-        return references.designate(value)
-    if kind is tuple:
-        return tuple([read_value(item, references) for item in value])
-    if kind is Map:
-        return _read_map(value, references)
-    if kind is frozenset:
-        return _same_size(frozenset([read_value(item, references) for item in value]), value)
-    if kind is Record:
-        return _read_data(value, references)
-    raise RemoteProtocolError(f"a {kind.__name__} where a value was expected")
+    reader = _BY_KIND.get(kind)
+    if reader is None:
+        raise RemoteProtocolError(f"a {kind.__name__} where a value was expected")
+    return reader(value, references)
 
 
-def _read_map(value: Any, references: References) -> object:
+def _read_descriptor(descriptor: Any, references: References) -> object:
+    return references.designate(descriptor)
+
+
+def _read_tuple(value: tuple[Any, ...], references: References) -> tuple[Any, ...]:
+    for item in value:
+        if type(item) not in _ATOMS:
+            return tuple([read_value(item, references) for item in value])
+    return value
+
+
+def _read_set(value: frozenset[Any], references: References) -> object:
+    return _same_size(frozenset([read_value(item, references) for item in value]), value)
+
+
+def _read_map(value: Map[Any, Any], references: References) -> object:
     try:
-        pairs = [(read_value(k, references), read_value(v, references)) for k, v in value.items()]
+        pairs = [(read_value(key, references), read_value(item, references)) for key, item in value.items()]
         return _same_size(Map(pairs), value)
     except TypeError:
         raise RemoteProtocolError("a dictionary with a key that no dictionary can have") from None
@@ -150,15 +165,28 @@ def _same_size(converted: Collection[object], read: Collection[object]) -> objec
     return converted
 
 
-def _read_data(record: Record, references: References) -> object:
-    fields = tuple([read_value(field, references) for field in record.fields])
-    reader = _READERS.get(record.label.name) if isinstance(record.label, Symbol) else None
+def _read_record(record: Record, references: References) -> object:
+    fields = _read_tuple(record.fields, references)
+    label = read_value(record.label, references)
+    reader = _READERS.get(label.name) if type(label) is Symbol else None
     if reader is None:
-        return Record(record.label, fields)
+        return Record(label, fields)
     try:
         return reader(*fields)
     except (TypeError, ValueError):
-        raise RemoteProtocolError(f"malformed {record.label}") from None
+        raise RemoteProtocolError(f"malformed {label}") from None
+
+
+_BY_KIND: Final[dict[type, Callable[[Any, References], object]]] = {
+    tuple: _read_tuple,
+    frozenset: _read_set,
+    Map: _read_map,
+    Record: _read_record,
+    DescExport: _read_descriptor,
+    DescAnswer: _read_descriptor,
+    DescImportObject: _read_descriptor,
+    DescImportPromise: _read_descriptor,
+}
 
 
 def _tagged(tag: object, value: Any) -> Tagged:
@@ -175,6 +203,7 @@ _READERS: Final[dict[str, Callable[..., object]]] = {
     "user-record": _tagged,
     "desc:tagged": _tagged,
     "vec": lambda *items: items,
-    "ocapn-peer": lambda *fields: PeerLocator.from_record(Record(Symbol("ocapn-peer"), fields)),
-    "ocapn-sturdyref": lambda peer, swiss: Sturdyref(peer, swiss),
+    "ocapn-peer": lambda *fields: PeerLocator.from_record(Record(_PEER, fields)),
+    "ocapn-sturdyref": lambda *fields: Sturdyref.from_record(Record(_STURDYREF, fields)),
 }
+"""What records of no concern to CapTP mean; handoffs belong here: a signed give is a reference, too."""

@@ -8,12 +8,38 @@ from __future__ import annotations
 
 from typing import Final
 
-from goblins_py.errors import GoblinsError, Refusal, RemoteError
+from goblins_py.actors import passable
+from goblins_py.errors import (
+    HandoffError,
+    LocatorError,
+    NetlayerError,
+    NoSuchMethodError,
+    NotPassableError,
+    QueueFullError,
+    Refusal,
+    RemoteError,
+    SessionSeveredError,
+    UnknownSwissNumError,
+    VatClosedError,
+)
 from goblins_py.syrup import Record, Symbol
 
 __all__ = ["read_reason", "write_reason"]
 
 _UNTOLD: Final = "the object failed; why is in its own vat's log"
+
+_TOLD: Final[dict[type[Exception], str | None]] = {
+    HandoffError: None,
+    LocatorError: None,
+    NetlayerError: "a peer that this depended on cannot be reached",
+    NoSuchMethodError: "the object has no such method",
+    NotPassableError: "something in the message, or in its answer, cannot be passed",
+    QueueFullError: "too much waits to be sent already",
+    SessionSeveredError: "a session that this depended on was severed",
+    UnknownSwissNumError: None,
+    VatClosedError: "the object's vat is closed",
+}
+"""What peers are told of errors that may be theirs to know: a text, or None for the error's own."""
 
 
 def write_reason(error: BaseException, *, verbose: bool) -> object:
@@ -22,13 +48,17 @@ def write_reason(error: BaseException, *, verbose: bool) -> object:
     Args:
         verbose: class and text of any exception, for a vat whose callers are its developers.
     """
-    if isinstance(error, Refusal):
-        return error.value
-    if isinstance(error, RemoteError):
-        return error.reason
+    if isinstance(error, Refusal | RemoteError):
+        try:
+            return passable(error.value if isinstance(error, Refusal) else error.reason)
+        except NotPassableError:
+            return _UNTOLD
     if verbose:
-        return f"{type(error).__name__}: {error}"
-    return str(error) if isinstance(error, GoblinsError) else _UNTOLD
+        return f"{type(error).__name__}: {error}".encode(errors="replace").decode()
+    for kind, text in _TOLD.items():
+        if isinstance(error, kind):
+            return text or str(error)
+    return _UNTOLD
 
 
 def read_reason(reason: object) -> RemoteError:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from goblins_py.actors import Connector, Promise, Ref, RemotePending, Vat, resolver_for
+from goblins_py.captp._limits import SessionLimits
+from goblins_py.captp._marshal import writer
 from goblins_py.captp._records import DescAnswer, DescExport, DescImportObject, DescImportPromise
-from goblins_py.captp._tables import Exports, HeldKind, Imports, Question, Remote
+from goblins_py.captp._tables import Exported, Exports, HeldKind, Imports, Question, Remote
 from goblins_py.errors import NotPassableError, RemoteProtocolError
-from goblins_py.syrup import Record, Symbol, Value
+from goblins_py.syrup import Record, Symbol, Value, encode
 
 __all__ = ["SessionReferences"]
 
-_OUR_PROMISE = Symbol("desc:import-promise")
-_OUR_OBJECT = Symbol("desc:import-object")
-_YOUR_EXPORT = Symbol("desc:export")
+_OUR_PROMISE: Final = Symbol("desc:import-promise")
+_OUR_OBJECT: Final = Symbol("desc:import-object")
+_YOUR_EXPORT: Final = Symbol("desc:export")
+_ENVELOPE: Final = 200
+"""Bytes of a message besides its arguments, generously."""
 
 
 class SessionReferences:
@@ -25,69 +29,77 @@ class SessionReferences:
         bootstrap: the peer's bootstrap object.
     """
 
-    def __init__(self, home: Vat, connector: Connector, bootstrap: Ref[Any], *, max_exports: int) -> None:
+    def __init__(self, home: Vat, connector: Connector, bootstrap: Ref[Any], limits: SessionLimits) -> None:
         self._home = home
         self._connector = connector
-        self._max_exports = max_exports
-        self.exports = Exports(bootstrap)
+        self._max_size = limits.message_size - _ENVELOPE
+        self.exports = Exports(bootstrap, limits.exports)
         self.imports = Imports()
         self.answers: dict[int, Promise[object]] = {}
         self.bootstrap: Ref[Any] = Ref(home, None, connector)
         self.imports.add(self.bootstrap, 0)
         self._written: list[int] = []
+        self._special = writer(self)
+
+    def clear(self) -> None:
+        """The peer is gone."""
+        self.exports.clear()
+        self.imports.clear()
+        self.answers.clear()
 
     # --- out -----------------------------------------------------------------
 
-    def describe(self, thing: Remote) -> Value:
-        """The descriptor of something that is being sent; counted until `undo_written`."""
-        entry = self.imports.find(thing)
-        if entry is not None and entry.kind is HeldKind.IMPORT:
-            return Record(_YOUR_EXPORT, (entry.position,))
-        if len(self.exports) >= self._max_exports:
-            raise NotPassableError(f"the session holds {self._max_exports} exports already")
-        position = self.exports.add(thing)
-        self._written.append(position)
-        return Record(_OUR_PROMISE if isinstance(thing, Promise) else _OUR_OBJECT, (position,))
+    def write(self, value: object) -> bytes:
+        """A value for the peer; what it exports is counted.
 
-    def start_writing(self) -> None:
-        """A new message is going to be written."""
+        Raises:
+            NotPassableError: it cannot be sent; then nothing was counted.
+        """
         self._written.clear()
+        try:
+            data = encode(value, self._special)
+        except (TypeError, ValueError) as error:  # SyrupEncodeError and NotPassableError are TypeErrors
+            self._undo_written()
+            raise NotPassableError(str(error)) from None
+        if len(data) > self._max_size:
+            self._undo_written()
+            raise NotPassableError(f"a message of {len(data)} bytes: message_size limit")
+        return data
 
-    def undo_written(self) -> None:
-        """It was not sent: what it would have exported is not."""
+    def _undo_written(self) -> None:
         for position in self._written:
             self.exports.drop(position, 1)
         self._written.clear()
 
-    def designation(self, target: Remote) -> DescExport | DescAnswer | None:
-        """How a message to something of the peer's is addressed; None if it is not the peer's."""
-        entry = self.imports.find(target)
-        if entry is None:
-            return None
-        return DescExport(entry.position) if entry.kind is HeldKind.IMPORT else DescAnswer(entry.position)
+    def describe(self, thing: Remote) -> Value:
+        """The descriptor of something that is being written. Raises `NotPassableError`."""
+        # Third-party handoffs belong here: something that another session's connector imported.
+        entry = self.imports.find(thing)
+        if entry is not None and entry.kind is HeldKind.IMPORT:
+            return Record(_YOUR_EXPORT, (entry.position,))
+        position = self.exports.add(thing)
+        self._written.append(position)
+        return Record(_OUR_PROMISE if isinstance(thing, Promise) else _OUR_OBJECT, (position,))
 
     # --- in ------------------------------------------------------------------
 
     def designate(self, descriptor: Any) -> object:
         """What a descriptor in a received value stands for. Raises `RemoteProtocolError`."""
-        position: int = descriptor.position
-        match descriptor:
-            case DescImportObject() | DescImportPromise():
-                return self._imported(position, promise=isinstance(descriptor, DescImportPromise))
-            case DescExport():
-                thing = self.exports.get(position)
-                return self._resolver(thing) if isinstance(thing, Question) else thing
-            case DescAnswer():
-                return self.answer(position)
-            case _:
-                raise RemoteProtocolError("a descriptor where a value was expected")
+        kind = type(descriptor)
+        if kind is DescExport:
+            thing = self.exports.get(descriptor.position)
+            return self._resolver(thing) if isinstance(thing, Question) else thing
+        if kind is DescAnswer:
+            return self.answer(descriptor.position)
+        return self._imported(descriptor)
 
-    def _imported(self, position: int, *, promise: bool) -> Remote:
+    def _imported(self, descriptor: DescImportObject | DescImportPromise) -> Remote:
+        position = descriptor.position
         known = self.imports.received(position)
         if known is not None:
             return known
         thing: Remote
-        if promise:
+        if type(descriptor) is DescImportPromise:
             thing = Promise(self._home, RemotePending(self._connector))
         else:
             thing = Ref(self._home, None, self._connector)
@@ -105,6 +117,6 @@ class SessionReferences:
             raise RemoteProtocolError(f"unknown answer position {position}")
         return promise
 
-    def find(self, to: DescExport | DescAnswer) -> Remote | Question:
+    def find(self, to: DescExport | DescAnswer) -> Exported:
         """The target of a received operation. Raises `RemoteProtocolError`."""
-        return self.exports.get(to.position) if isinstance(to, DescExport) else self.answer(to.position)
+        return self.exports.get(to.position) if type(to) is DescExport else self.answer(to.position)

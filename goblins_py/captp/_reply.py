@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
-from goblins_py.actors import Home, Listener, Outcome, Outgoing, Vat
+from goblins_py.actors import Effect, Home, Listener, Outcome, Outgoing, Promise, Vat
 
-__all__ = ["Reply"]
+__all__ = ["Dismiss", "Reply"]
 
 
 class _Replier(Protocol):
-    def reply(self, resolver: int, outcome: Outcome) -> None:
+    def reply(self, reply: Reply, outcome: Outcome) -> None:
         """Settle the peer's promise."""
 
 
-class Reply(Listener):
-    """Notified in the vat; tells the peer when the churn is released."""
+class Reply(Listener, Outgoing):
+    """Notified in the vat; tells the peer when the churn is released.
 
-    __slots__ = ("replier", "resolver")
+    Attributes:
+        resolver: the peer's position of what settles its promise.
+    """
+
+    __slots__ = ("_outcome", "_replier", "resolver")
+    _outcome: Outcome
 
     def __init__(self, replier: _Replier, resolver: int) -> None:
-        self.replier = replier
+        self._replier = replier
         self.resolver = resolver
 
     def notify(self, vat: Home, outcome: Outcome) -> None:
-        cast(Vat, vat).outbox.append(_Telling(self, outcome))
-
-
-class _Telling(Outgoing):
-    __slots__ = ("outcome", "reply")
-
-    def __init__(self, reply: Reply, outcome: Outcome) -> None:
-        self.reply = reply
-        self.outcome = outcome
+        self._outcome = outcome
+        cast(Vat, vat).outbox.append(self)
 
     def release(self) -> None:
-        self.reply.replier.reply(self.reply.resolver, self.outcome)
+        self._replier.reply(self, self._outcome)
+
+
+class Dismiss(Effect):
+    """The peer that listened is gone: nothing waits at the promise any more."""
+
+    __slots__ = ("promise", "reply")
+
+    def __init__(self, promise: Promise[object], reply: Reply) -> None:
+        self.promise = promise
+        self.reply = reply
+
+    def commit(self, vat: Home) -> None:
+        cast(Vat, vat).dismiss(self.promise, cast(Any, self.reply))

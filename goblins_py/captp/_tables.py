@@ -1,4 +1,4 @@
-"""The four tables of a session.
+"""The tables of a session.
 
 *We* number exports and questions, the *peer* numbers imports and answers. Exports are held strongly
 and counted by how often they were sent; imports and questions are held weakly, and noted when
@@ -12,9 +12,9 @@ from enum import Enum
 from weakref import ReferenceType
 
 from goblins_py.actors import Promise, Ref
-from goblins_py.errors import RemoteProtocolError
+from goblins_py.errors import NotPassableError, RemoteProtocolError
 
-__all__ = ["Exports", "HeldKind", "Imports", "Question", "WeakEntry"]
+__all__ = ["Exported", "Exports", "HeldKind", "Imports", "Question", "Remote", "WeakEntry"]
 
 Remote = Ref[object] | Promise[object]
 
@@ -24,12 +24,15 @@ class Question:
 
     Attributes:
         entry: of the promise, which may be gone.
+        answered: the peer has settled it.
     """
 
-    __slots__ = ("entry",)
+    __slots__ = ("answered", "count", "entry")
 
     def __init__(self, entry: WeakEntry) -> None:
         self.entry = entry
+        self.answered = False
+        self.count = 1
 
 
 Exported = Remote | Question
@@ -38,30 +41,55 @@ Exported = Remote | Question
 class _Export:
     __slots__ = ("count", "thing")
 
-    def __init__(self, thing: Exported) -> None:
+    def __init__(self, thing: Remote) -> None:
         self.thing = thing
         self.count = 0
 
 
 class Exports:
-    """What the peer can reach here. Position 0 is the bootstrap object and is never collected."""
+    """What the peer can reach here. Position 0 is the bootstrap object and is never collected.
 
-    def __init__(self, bootstrap: Ref[object]) -> None:
-        self._entries: dict[int, _Export] = {0: _Export(bootstrap)}
+    Args:
+        limit: of entries.
+    """
+
+    def __init__(self, bootstrap: Ref[object], limit: int) -> None:
+        self._entries: dict[int, _Export | Question] = {0: _Export(bootstrap)}
         self._positions: dict[int, int] = {id(bootstrap): 0}
         self._next = 1
+        self._limit = limit
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, thing: Exported) -> int:
-        """The thing is about to be sent once more: its position, counted."""
+    @property
+    def full(self) -> bool:
+        """May nothing new be added?"""
+        return len(self._entries) >= self._limit
+
+    def add(self, thing: Remote) -> int:
+        """The thing is about to be sent once more: its position, counted.
+
+        Raises:
+            NotPassableError: it is new, and the peer holds too many things already.
+        """
         position = self._positions.get(id(thing))
         if position is None:
-            position, self._next = self._next, self._next + 1
-            self._entries[position] = _Export(thing)
+            if self.full:
+                raise NotPassableError(f"the peer holds {self._limit} things of ours: exports limit")
+            position = self._number(_Export(thing))
             self._positions[id(thing)] = position
         self._entries[position].count += 1
+        return position
+
+    def ask(self, entry: WeakEntry) -> int:
+        """The position of a new resolver for a question, or for an imported promise."""
+        return self._number(Question(entry))
+
+    def _number(self, entry: _Export | Question) -> int:
+        position = self._next
+        self._next = position + 1
+        self._entries[position] = entry
         return position
 
     def get(self, position: int) -> Exported:
@@ -69,19 +97,35 @@ class Exports:
         entry = self._entries.get(position)
         if entry is None:
             raise RemoteProtocolError(f"unknown export position {position}")
-        return entry.thing
+        return entry.thing if type(entry) is _Export else entry  # type: ignore[return-value]
 
-    def drop(self, position: int, count: int) -> None:
-        """The peer holds it `count` times less. Raises `RemoteProtocolError`: it never held so many."""
+    def drop(self, position: int, count: int) -> Question | None:
+        """The peer holds it `count` times less.
+
+        Returns:
+            The question whose resolver the peer let go of just now.
+
+        Raises:
+            RemoteProtocolError: it never held so many.
+        """
         if position == 0:
-            return  # the bootstrap is not counted
+            return None  # the bootstrap is not counted
         entry = self._entries.get(position)
         if entry is None or count > entry.count:
             raise RemoteProtocolError(f"op:gc-exports of {count} at position {position}, which has fewer")
         entry.count -= count
-        if entry.count == 0:
-            del self._entries[position]
-            del self._positions[id(entry.thing)]
+        if entry.count:
+            return None
+        del self._entries[position]
+        if isinstance(entry, Question):
+            return entry
+        del self._positions[id(entry.thing)]
+        return None
+
+    def clear(self) -> None:
+        """The peer is gone: let go of everything."""
+        self._entries.clear()
+        self._positions.clear()
 
 
 class HeldKind(Enum):
@@ -97,6 +141,7 @@ class WeakEntry(ReferenceType[Remote]):
     Attributes:
         position: in the peer's table.
         count: of an import: how often it was received.
+        key: the id of the thing, under which it can be found.
     """
 
     __slots__ = ("count", "key", "kind", "position")
@@ -104,6 +149,13 @@ class WeakEntry(ReferenceType[Remote]):
     kind: HeldKind
     count: int
     key: int
+
+    @property
+    def address(self) -> bytes:
+        """How a message to it is addressed: an encoded descriptor."""
+        if self.kind is HeldKind.QUESTION:
+            return b"<11'desc:answer%d+>" % self.position
+        return b"<11'desc:export%d+>" % self.position
 
 
 class Imports:
@@ -136,13 +188,14 @@ class Imports:
 
     def ask(self, answer: Promise[object]) -> WeakEntry:
         """A new question, at the next position."""
-        entry = self._hold(answer, HeldKind.QUESTION, self._next_question)
-        self._next_question += 1
-        return entry
+        position = self._next_question
+        self._next_question = position + 1
+        return self._hold(answer, HeldKind.QUESTION, position)
 
     def find(self, thing: Remote) -> WeakEntry | None:
         """The entry of something that is the peer's."""
         entry = self._by_id.get(id(thing))
+        # The entry may be that of a dead thing which had the same id.
         return entry if entry is not None and entry() is thing else None
 
     def _hold(self, thing: Remote, kind: HeldKind, position: int) -> WeakEntry:
@@ -150,19 +203,20 @@ class Imports:
         entry.kind = kind
         entry.position = position
         entry.count = 1
-        entry.key = id(thing)
-        self._by_id[entry.key] = entry
+        entry.key = key = id(thing)
+        self._by_id[key] = entry
         return entry
 
     def take_collected(self) -> list[WeakEntry]:
         """Forget the collected ones, and return them."""
         taken = []
-        while self.collected:
-            entry = self.collected.popleft()
-            if self._by_id.get(entry.key) is entry:
-                del self._by_id[entry.key]
-            if entry.kind is HeldKind.IMPORT and self._imports.get(entry.position) is entry:
-                del self._imports[entry.position]
+        collected, by_id, imports = self.collected, self._by_id, self._imports
+        while collected:
+            entry = collected.popleft()
+            if by_id.get(entry.key) is entry:
+                del by_id[entry.key]
+            if entry.kind is HeldKind.IMPORT and imports.get(entry.position) is entry:
+                del imports[entry.position]
             taken.append(entry)
         return taken
 
@@ -170,3 +224,9 @@ class Imports:
         """All that is still held."""
         things = (entry() for entry in list(self._by_id.values()))
         return [thing for thing in things if thing is not None]
+
+    def clear(self) -> None:
+        """The peer is gone: nothing here is its any more, and nobody needs to be told of collections."""
+        self._imports.clear()
+        self._by_id.clear()
+        self.collected.clear()

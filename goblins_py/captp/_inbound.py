@@ -1,0 +1,162 @@
+"""What comes in: the operations of an established session, as events for the vat.
+
+Everything here decides and notes; nothing is done to any object or promise before the vat takes the
+events. The peer's mistakes raise `RemoteProtocolError`, which ends the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from goblins_py.actors import (
+    Broken,
+    Fulfilled,
+    Listen,
+    Message,
+    Outcome,
+    Promise,
+    Resolve,
+    Vat,
+    outcome_of,
+    promise_told,
+)
+from goblins_py.captp._events import Event
+from goblins_py.captp._limits import SessionLimits
+from goblins_py.captp._marshal import read_args, read_value
+from goblins_py.captp._outbound import Outbound
+from goblins_py.captp._reasons import read_reason
+from goblins_py.captp._records import OpDeliver, OpGcAnswers, OpGcExports, OpListen
+from goblins_py.captp._references import SessionReferences
+from goblins_py.captp._reply import Dismiss, Reply
+from goblins_py.captp._tables import Question
+from goblins_py.errors import RemoteError, RemoteProtocolError, SessionSeveredError
+from goblins_py.syrup import Symbol
+
+__all__ = ["OPERATIONS", "Inbound"]
+
+_FULFILL: Final = Symbol("fulfill")
+_BREAK: Final = Symbol("break")
+
+
+class Inbound:
+    """The receiving half of a session.
+
+    Attributes:
+        events: what has happened and was not told yet.
+    """
+
+    def __init__(
+        self, home: Vat, references: SessionReferences, outbound: Outbound, limits: SessionLimits
+    ) -> None:
+        self.events: list[Event] = []
+        self._home = home
+        self._references = references
+        self._outbound = outbound
+        self._max_answers = limits.answers
+        self._listening: dict[Reply, Promise[object]] = {}
+
+    def sever(self, reason: str) -> None:
+        """Break all that waits for the peer, once; and let nothing wait here for it."""
+        broken = Broken(SessionSeveredError(reason))
+        for thing in self._references.imports.living():
+            if isinstance(thing, Promise):
+                self.events.append(Resolve(thing, broken))
+        for reply, promise in self._listening.items():
+            self.events.append(Dismiss(promise, reply))
+        self._listening.clear()
+
+    # --- messages ----------------------------------------------------------------
+
+    def deliver(self, operation: OpDeliver) -> None:
+        """A message for one of our objects, or for a resolver: the answer to a question of ours."""
+        target = self._references.find(operation.to)
+        if type(target) is Question:
+            self._settle(target, operation)
+            return
+        args, kwargs = read_args(operation.args, self._references)
+        answer = self._answer_for(operation)
+        self.events.append(Message(target, args, kwargs, answer=answer))  # type: ignore[arg-type]
+
+    def _answer_for(self, operation: OpDeliver) -> Promise[object] | None:
+        position, resolver = operation.answer_pos, operation.resolve_me
+        if resolver is False:
+            if position is False:
+                return None
+            answer = promise_told(self._home, None)
+        else:
+            answer = promise_told(self._home, self._reply_to(resolver))
+        if position is not False:
+            self._keep(position, answer)
+        return answer
+
+    def _reply_to(self, resolver: Any) -> Reply:
+        outbound = self._outbound
+        if outbound.unanswered >= self._max_answers:
+            raise RemoteProtocolError(f"more than {self._max_answers} calls without an answer: answers limit")
+        outbound.unanswered += 1
+        return Reply(outbound, resolver.position)
+
+    def _keep(self, position: int, answer: Promise[object]) -> None:
+        answers = self._references.answers
+        if position in answers:
+            raise RemoteProtocolError(f"answer position {position} is in use")
+        if len(answers) >= self._max_answers:
+            raise RemoteProtocolError(f"more than {self._max_answers} answers are kept: answers limit")
+        answers[position] = answer
+
+    def _settle(self, question: Question, operation: OpDeliver) -> None:
+        """The peer settles one of our questions."""
+        args = operation.args
+        if len(args) != 2 or (args[0] != _FULFILL and args[0] != _BREAK):
+            raise RemoteProtocolError("a resolver takes fulfill or break, and one value")
+        value = read_value(args[1], self._references)
+        outcome = outcome_of(value) if args[0] == _FULFILL else Broken(read_reason(value))
+        self._resolve(question, outcome)
+        answer = self._answer_for(operation)
+        if answer is not None:
+            self.events.append(Resolve(answer, Fulfilled(None)))
+
+    def _resolve(self, question: Question, outcome: Outcome | Promise[object]) -> None:
+        question.answered = True
+        promise = question.entry()
+        if isinstance(promise, Promise):
+            self._outbound.waiting.discard(promise)
+            self.events.append(Resolve(promise, outcome))
+
+    def listen(self, operation: OpListen) -> None:
+        """The peer wants to know what becomes of a promise of ours."""
+        target = self._references.find(operation.to)
+        if isinstance(target, Question):
+            raise RemoteProtocolError("op:listen to a resolver")
+        reply = self._reply_to(operation.resolver)
+        if isinstance(target, Promise):
+            self._listening[reply] = target
+            self.events.append(Listen(target, reply))
+        else:
+            self._outbound.reply(reply, Fulfilled(target))
+
+    # --- garbage -------------------------------------------------------------------
+
+    def gc_exports(self, operation: OpGcExports) -> None:
+        """The peer holds things of ours less often."""
+        if len(operation.positions) != len(operation.deltas):
+            raise RemoteProtocolError("op:gc-exports with lists of two lengths")
+        for position, delta in zip(operation.positions, operation.deltas, strict=True):
+            question = self._references.exports.drop(position, delta)
+            if question is not None and not question.answered:
+                self._resolve(question, Broken(RemoteError("the peer let go of the call without an answer")))
+
+    def gc_answers(self, operation: OpGcAnswers) -> None:
+        """The peer will not use these answers any more."""
+        for position in operation.positions:
+            self._references.answers.pop(position, None)
+
+
+OPERATIONS: Final[dict[type, Callable[[Inbound, Any], None]]] = {
+    OpDeliver: Inbound.deliver,
+    OpListen: Inbound.listen,
+    OpGcExports: Inbound.gc_exports,
+    OpGcAnswers: Inbound.gc_answers,
+}
+"""What may come once both have started, and what takes it; data pipelining belongs here."""

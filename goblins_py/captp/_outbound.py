@@ -1,0 +1,180 @@
+"""What goes out: messages and questions, listens, replies, and what we hold no more.
+
+Everything here is called on the home vat's thread when a churn is released. Nothing here raises for what
+somebody sent: what cannot be sent breaks the promise of its answer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from weakref import WeakSet
+
+from goblins_py.actors import Broken, Fulfilled, Message, Outcome, Promise, Resolve, Vat
+from goblins_py.captp._limits import SessionLimits
+from goblins_py.captp._marshal import write_args
+from goblins_py.captp._outbox import Outbox
+from goblins_py.captp._reasons import write_reason
+from goblins_py.captp._records import (
+    DescExport,
+    DescImportObject,
+    OpGcAnswers,
+    OpGcExports,
+    OpListen,
+    deliver_bytes,
+    operation_bytes,
+)
+from goblins_py.captp._references import SessionReferences
+from goblins_py.captp._reply import Reply
+from goblins_py.captp._tables import HeldKind, Remote
+from goblins_py.errors import GoblinsError, NotPassableError, QueueFullError, SessionSeveredError
+from goblins_py.syrup import Symbol
+
+__all__ = ["Outbound"]
+
+_FULFILL: Final = Symbol("fulfill")
+_BREAK: Final = Symbol("break")
+
+
+class Outbound:
+    """The sending half of a session.
+
+    Attributes:
+        waiting: promises that somebody here listens to, held until the peer settles them.
+        unanswered: how many calls and listens of the peer's wait for a `reply`.
+    """
+
+    def __init__(
+        self, home: Vat, references: SessionReferences, outbox: Outbox, limits: SessionLimits
+    ) -> None:
+        self.waiting: set[Promise[object]] = set()
+        self.unanswered = 0
+        self._home = home
+        self._references = references
+        self._outbox = outbox
+        self._limits = limits
+        self._refused: WeakSet[Promise[object]] = WeakSet()  # of calls that could not be sent
+        self._spent: dict[int, int] = {}  # positions of the peer's that we hold less often: how often
+        self._severed: str | None = None
+
+    def sever(self, reason: str) -> None:
+        """From now on nothing can be sent."""
+        self._severed = reason
+        self.waiting.clear()
+        self._spent.clear()
+
+    # --- messages --------------------------------------------------------------
+
+    def deliver(self, target: Remote, message: Message) -> None:
+        """Send a message; its answer becomes a question."""
+        answer = message.answer
+        if self._severed is not None:
+            self._refuse(answer, SessionSeveredError(self._severed))
+            return
+        references = self._references
+        entry = references.imports.find(target)
+        if entry is None:
+            self._follow(target, message)
+            return
+        if self._outbox.full or (answer is not None and references.exports.full):
+            self._refuse(answer, self._full())
+            return
+        try:
+            args = references.write(write_args(message.args, message.kwargs))
+        except (NotPassableError, ValueError) as error:
+            self._refuse(answer, NotPassableError(str(error)))
+            return
+        if answer is None:
+            self._outbox.put(b"<10'op:deliver%b%bff>" % (entry.address, args))
+            return
+        question = references.imports.ask(answer)
+        if answer._home is not self._home:
+            self.waiting.add(answer)  # its listeners are in its own vat, and do not tell us
+        resolver = references.exports.ask(question)
+        self._outbox.put(deliver_bytes(entry.address, args, question.position, resolver))
+
+    def _follow(self, target: Remote, message: Message) -> None:
+        """The message was pipelined to a question that was not sent: it breaks as that does."""
+        if isinstance(target, Promise) and target in self._refused:
+            if message.answer is not None:
+                self._refused.add(message.answer)
+            self._home.post(message)
+        else:
+            self._refuse(message.answer, SessionSeveredError("the target is not of this session"))
+
+    def _full(self) -> QueueFullError:
+        if self._outbox.full:
+            size = self._limits.queue_hard
+            return QueueFullError(f"more than {size} bytes wait for the peer: queue_hard limit")
+        count = self._limits.exports
+        return QueueFullError(f"the peer holds {count} things or questions of ours: exports limit")
+
+    def _refuse(self, answer: Promise[object] | None, error: GoblinsError) -> None:
+        if answer is not None:
+            self._refused.add(answer)
+            answer._home.post(Resolve(answer, Broken(error)))
+
+    def listen(self, promise: Promise[object]) -> None:
+        """Somebody here waits for a promise of the peer's: hold it, and if it is no question ask for it."""
+        if promise in self._refused:
+            return
+        entry = self._references.imports.find(promise)
+        if entry is None or self._severed is not None:
+            self._refuse(promise, SessionSeveredError(self._severed or "the promise is not of this session"))
+            return
+        if entry.kind is HeldKind.IMPORT:
+            if self._references.exports.full:
+                self._refuse(promise, self._full())
+                return
+            resolver = self._references.exports.ask(entry)
+            listen = OpListen(DescExport(entry.position), DescImportObject(resolver), wants_partial=False)
+            self._outbox.put(operation_bytes(listen))
+        self.waiting.add(promise)
+
+    # --- replies ----------------------------------------------------------------
+
+    def reply(self, reply: Reply, outcome: Outcome) -> None:
+        """Settle a promise of the peer's, through the resolver that it gave us."""
+        self.unanswered -= 1
+        if self._severed is not None:
+            return
+        try:
+            verdict = self._references.write(self._verdict(outcome))
+        except NotPassableError as error:
+            verdict = self._references.write((_BREAK, write_reason(error, verbose=self._home.verbose)))
+        self._outbox.put(b"<10'op:deliver<11'desc:export%d+>%bff>" % (reply.resolver, verdict))
+        self.spend(reply.resolver, 1)
+
+    def _verdict(self, outcome: Outcome) -> tuple[object, ...]:
+        if self._outbox.full:  # a small answer in place of a big one: a peer that does not read gets no more
+            outcome = Broken(self._full(), heard=True)
+        if isinstance(outcome, Fulfilled):
+            return _FULFILL, outcome.value
+        return _BREAK, write_reason(outcome.reason, verbose=self._home.verbose)
+
+    # --- garbage ------------------------------------------------------------------
+
+    @property
+    def has_garbage(self) -> bool:
+        """Is there anything that `collect` would tell the peer?"""
+        return self._severed is None and bool(self._spent or self._references.imports.collected)
+
+    def spend(self, position: int, count: int) -> None:
+        """We hold something of the peer's so many times less. The bootstrap is not counted."""
+        if position:
+            self._spent[position] = self._spent.get(position, 0) + count
+
+    def collect(self) -> None:
+        """Tell the peer what we hold no more, in one message each."""
+        answers = []
+        for entry in self._references.imports.take_collected():
+            if entry.kind is HeldKind.QUESTION:
+                answers.append(entry.position)
+            else:
+                self.spend(entry.position, entry.count)
+        spent, self._spent = self._spent, {}
+        if self._severed is not None:
+            return
+        if answers:
+            self._outbox.put(operation_bytes(OpGcAnswers(tuple(answers))))
+        if spent:
+            self._outbox.put(operation_bytes(OpGcExports(tuple(spent), tuple(spent.values()))))

@@ -1,0 +1,66 @@
+"""Bytes on their way to the peer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from goblins_py.captp._limits import SessionLimits
+
+__all__ = ["Outbox"]
+
+
+class Outbox:
+    """Messages that wait to be written, and the count of bytes that have not left.
+
+    Attributes:
+        on_output: called when there is something to write where there was nothing.
+        queued: bytes that have not left yet, those included that the carrier has taken.
+    """
+
+    def __init__(self, limits: SessionLimits) -> None:
+        self.on_output: Callable[[], None] = _nobody
+        self.queued = 0
+        self._limits = limits
+        self._parts: list[bytes] = []
+
+    @property
+    def congested(self) -> bool:
+        """Is there so much that the peer should be read no more?"""
+        return self.queued > self._limits.queue_soft
+
+    @property
+    def full(self) -> bool:
+        """Is there so much that nothing may be added?"""
+        return self.queued > self._limits.queue_hard
+
+    def put(self, data: bytes) -> None:
+        """Add one message."""
+        parts = self._parts
+        parts.append(data)
+        self.queued += len(data)
+        if len(parts) == 1:
+            self.on_output()
+
+    def take(self) -> bytes:
+        """All that is to be written; it stays `queued` until it is `sent`."""
+        data = b"".join(self._parts)
+        self._parts.clear()
+        return data
+
+    def take_messages(self) -> list[bytes]:
+        """The same, each message for itself."""
+        messages, self._parts = self._parts, []
+        return messages
+
+    def sent(self, count: int) -> None:
+        """So many bytes have left; perhaps some that were given up in the meantime."""
+        self.queued = max(0, self.queued - count)
+
+    def clear(self) -> None:
+        """Nobody will ever write it."""
+        self._parts.clear()
+        self.queued = 0
+
+
+def _nobody() -> None:
+    """Whoever carries the bytes has not come yet; it will ask."""
