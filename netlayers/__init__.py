@@ -2,14 +2,17 @@
 
 from netlayers._certificates import generate_tls_certificate, generate_tls_private_key
 from netlayers.loopback import LoopbackNetlayer, LoopbackNetwork, loopback_env
+from netlayers.tcp_testing_only import TcpTestingOnlyNetlayer, tcp_testing_only_env
 from netlayers.tcp_tls import TcpTlsNetlayer, tcp_tls_env
 
 __all__ = [
     "LoopbackNetlayer",
     "LoopbackNetwork",
+    "TcpTestingOnlyNetlayer",
     "TcpTlsNetlayer",
     "generate_tls_certificate",
     "generate_tls_private_key",
     "loopback_env",
+    "tcp_testing_only_env",
     "tcp_tls_env",
 ]

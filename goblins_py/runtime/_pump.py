@@ -1,8 +1,12 @@
-"""Moves the bytes of one session over one connection, and decides nothing."""
+"""Moves the bytes of one session over one connection, and decides nothing.
+
+To a stream goes all there is at once; to a message-oriented connection one message after the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import trio
@@ -46,7 +50,8 @@ class Pump:
         self._connection = connection
         self._notice = notice
         self._handshake = handshake
-        self._unsent = b""
+        self._whole = connection.message_oriented
+        self._unsent: deque[bytes] = deque()  # the first of them perhaps in part, of a stream
         self._sending = False
         self._output = trio.Event()
         self._drained = trio.Event()
@@ -70,13 +75,18 @@ class Pump:
         with trio.move_on_after(_FLUSH, shield=True):
             try:
                 if not self._sending:
-                    await self._connection.send(self._take())
+                    await self._send_rest()
                 if self._session.aborted and not self._lost:
                     await self._linger()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
         with trio.CancelScope(shield=True):
             await self._connection.aclose()
+
+    async def _send_rest(self) -> None:
+        self._fetch()
+        while self._unsent:
+            await self._connection.send(self._unsent.popleft())
 
     async def _linger(self) -> None:
         with trio.move_on_after(_LINGER):
@@ -97,7 +107,7 @@ class Pump:
             if not data:
                 self._lose("the peer closed the connection")
                 return
-            self._host.feed(self._sort(session.receive(data)))
+            self._host.feed(self._sort(session.receive(data, whole=self._whole)))
 
     async def _wait_for_room(self) -> None:
         while self._session.congested:
@@ -141,17 +151,31 @@ class Pump:
         """Write what the system takes; the writer task does the rest."""
         if self._sending:
             return
-        self._unsent += self._session.data_to_send()
-        if not self._unsent:
-            return
+        self._fetch()
         try:
-            count = self._connection.send_nowait(self._unsent)
+            self._write_nowait()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return  # the reader hears of it, too
-        self._unsent = self._unsent[count:]
-        self._sent(count)
         if self._unsent:
             self._output.set()
+
+    def _write_nowait(self) -> None:
+        unsent, connection = self._unsent, self._connection
+        while unsent:
+            data = unsent[0]
+            count = connection.send_nowait(data)
+            self._sent(count)
+            if count < len(data):
+                unsent[0] = data[count:]
+                return
+            unsent.popleft()
+
+    def _fetch(self) -> None:
+        """Take what the session wants written."""
+        if self._whole:
+            self._unsent += self._session.messages_to_send()
+        elif data := self._session.data_to_send():
+            self._unsent.append(data)
 
     def _sent(self, count: int) -> None:
         self._session.sent(count)
@@ -171,17 +195,21 @@ class Pump:
                 self._sending = False
 
     async def _write_all(self) -> None:
-        while data := self._take():
-            for start in range(0, len(data), _SLICE):
-                part = data[start : start + _SLICE]
-                with trio.move_on_after(_STALL) as scope:
-                    await self._connection.send(part)
-                if scope.cancelled_caught:
-                    self._lose(f"the peer took no bytes for {_STALL:g} s")
-                    await self._connection.aclose()
-                    return
-                self._sent(len(part))
+        for part in self._parts():
+            with trio.move_on_after(_STALL) as scope:
+                await self._connection.send(part)
+            if scope.cancelled_caught:
+                self._lose(f"the peer took no bytes for {_STALL:g} s")
+                await self._connection.aclose()
+                return
+            self._sent(len(part))
 
-    def _take(self) -> bytes:
-        data, self._unsent = self._unsent + self._session.data_to_send(), b""
-        return data
+    def _parts(self) -> Iterator[bytes]:
+        """What is to be sent, until there is no more: slices of a stream, or whole messages."""
+        self._fetch()
+        while self._unsent:
+            data = self._unsent.popleft()
+            size = len(data) if self._whole else _SLICE
+            for start in range(0, len(data), size):
+                yield data[start : start + size]
+            self._fetch()
