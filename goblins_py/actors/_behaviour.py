@@ -59,7 +59,8 @@ def actor(cls: Any = None, *, version: int = 0) -> Any:
         version: of the state's shape, from 0; count it up when old portraits no longer fit.
 
     Raises:
-        TypeError: a mutable default, two stateful bases, or two methods of one name on the wire.
+        TypeError: a mutable default, fields in a base that is no actor, two methods of one name on the wire.
+            (Two bases with fields are refused by Python itself.)
     """
     if cls is None:
         return lambda cls: _make_actor(cls, version)
@@ -76,7 +77,7 @@ def _make_actor(cls: type, version: int) -> type:
     actor_class.__delattr__ = _refuse_delete
     made: Any = attrs.define(
         cls,
-        slots=True,
+        slots=bool(_annotated(cls)),  # so one without state can be mixed into one that has some
         eq=False,
         repr=False,
         order=False,
@@ -91,10 +92,6 @@ def _make_actor(cls: type, version: int) -> type:
 
 
 def _check_bases(cls: type) -> None:
-    stateful = [base for base in cls.__bases__ if is_actor_class(base) and state_fields(base)]
-    if len(stateful) > 1:
-        names = ", ".join(base.__name__ for base in stateful)
-        raise TypeError(f"{cls.__name__} has more than one base with state: {names}")
     for base in cls.__mro__[1:-1]:
         if not is_actor_class(base) and (_annotated(base) or "__attrs_attrs__" in vars(base)):
             raise TypeError(f"the base {base.__name__} of {cls.__name__} has fields: decorate it with @actor")
@@ -112,9 +109,9 @@ def is_actor_class(cls: object) -> bool:
 
 def _prepare_fields(cls: type, fields: list[Any]) -> list[Any]:
     prepared = [_prepare_field(cls, field) for field in fields]
-    if any(field.name == "_goblins_ref" for field in prepared):
-        return prepared
-    return [_REF_FIELD, *prepared]  # first: `_set_attribute` looks at it
+    inherited = [field for field in prepared if field.name == _REF_FIELD.name]
+    others = [field for field in prepared if field.name != _REF_FIELD.name]
+    return [*(inherited or [_REF_FIELD]), *others]  # first: `_set_attribute` looks at it
 
 
 def _prepare_field(cls: type, field: Any) -> Any:

@@ -27,17 +27,21 @@ class _Join:
     """What joins several outcomes to one; the first verdict counts."""
 
     def __init__(self, joined: Promise[Any], count: int) -> None:
-        self.joined = joined
+        self.joined: Promise[Any] | None = joined  # until it is decided
         self.missing = count
         self.outcomes: list[Any] = [None] * count
 
     def note(self, vat: Home, position: int, outcome: Outcome) -> None:
         """One of the promises has settled."""
+        if self.joined is None:
+            return
         self.missing -= 1
         self.outcomes[position] = outcome
         verdict = self.verdict(outcome)
         if verdict is not None:
             cast(Crossroads, vat).resolve(self.joined, verdict)
+            self.joined = None
+            self.outcomes.clear()
 
     @abstractmethod
     def verdict(self, latest: Outcome) -> Outcome | None:

@@ -98,13 +98,13 @@ class SuspendedMethod:
                 awaited = self._step(outcome)
             except StopIteration as stop:
                 return cast(object, stop.value)
-            if host.scope_mark() != mark:
+            if not isinstance(awaited, Promise):
+                outcome = Broken(ActorError(_NO_PROMISE))
+            elif host.scope_mark() != mark:
                 outcome = Broken(ActorError(_SCOPE_OPEN))
-            elif isinstance(awaited, Promise):
+            else:
                 turn.effects.append(Await(awaited, self))
                 return SUSPENDED
-            else:
-                outcome = Broken(ActorError(_NO_PROMISE))
 
     def _step(self, outcome: Outcome) -> object:
         if isinstance(outcome, Fulfilled):

@@ -123,6 +123,7 @@ def state_value(value: object, depth: int = MAX_DEPTH) -> None:
         for item in value:  # type: ignore[attr-defined]
             state_value(item, depth - 1)
     elif kind is Tagged:
+        _checked_tag(value.tag)  # type: ignore[attr-defined]
         state_value(value.value, depth - 1)  # type: ignore[attr-defined]
     elif kind is Record:
         state_value((value.label, *value.fields), depth - 1)  # type: ignore[attr-defined]
@@ -154,6 +155,12 @@ def _checked_text(text: str) -> str:
     except UnicodeEncodeError:
         raise NotPassableError("a string with lone surrogates is no value") from None
     return text
+
+
+def _checked_tag(tag: object) -> None:
+    if type(tag) is not str:
+        raise NotPassableError("the tag of a Tagged is a string")
+    _checked_text(tag)
 
 
 def _items(values: Any, depth: int) -> list[object]:
@@ -196,9 +203,7 @@ def _same(value: Any, pairs: list[tuple[object, object]]) -> bool:
 
 
 def _tagged(value: Any, depth: int) -> object:
-    if type(value.tag) is not str:
-        raise NotPassableError("the tag of a Tagged is a string")
-    _checked_text(value.tag)
+    _checked_tag(value.tag)
     return Tagged(value.tag, passable(value.value, depth))
 
 
