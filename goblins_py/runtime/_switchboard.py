@@ -112,16 +112,17 @@ class Switchboard(NearOnly):
         self.io.start(self._run_dialled, locator, connection)
 
     async def _run_dialled(self, locator: PeerLocator, connection: Connection) -> None:
-        session = self._make_session(locator.transport, locator)
+        reason = "the vat is closing"
         try:
+            session = self._make_session(locator.transport, locator)
             await self._pump(session, connection, lambda started: True)
-        finally:
-            reason = ConnectFailedError(f"the peer did not start a session: {session.reason}")
-            self._end_dial(locator, Broken(reason), only_if=session)
+            reason = session.reason
+        finally:  # if it did start, its dial is long over, and nobody waits
+            self._end_dial(locator, Broken(ConnectFailedError(f"the peer started no session: {reason}")))
+            with trio.CancelScope(shield=True):
+                await connection.aclose()
 
-    def _end_dial(self, locator: PeerLocator, outcome: Outcome, *, only_if: Session | None = None) -> None:
-        if only_if is not None and only_if.peer is not None:
-            return  # it did start, and its dial is long over
+    def _end_dial(self, locator: PeerLocator, outcome: Outcome) -> None:
         for promise in self._dials.pop(locator, ()):
             self.vat.post(Resolve(promise, outcome))
 

@@ -35,8 +35,8 @@ __all__ = ["OpenVat", "flushed", "open_persistent_vat", "open_vat"]
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-_FLUSH: Final = 2.0
-"""Seconds that closing waits for churns to become durable and leave."""
+_SETTLE: Final = 1.0
+"""Seconds that closing waits for churns to become durable; the connections then have 2 s to flush."""
 _FLUSH_POLL: Final = 0.005
 
 
@@ -217,7 +217,7 @@ async def _hosted(name: str, store: Store | None, *, verbose: bool) -> AsyncIter
 
 
 async def _settle(host: TrioHost) -> None:
-    with trio.move_on_after(_FLUSH, shield=True):
+    with trio.move_on_after(_SETTLE, shield=True):
         await host.settle()
 
 
