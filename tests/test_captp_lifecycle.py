@@ -182,6 +182,21 @@ def test_a_session_goes_through_a_byte_at_a_time() -> None:
     assert [("hello", 0, False)] == [outcome.value for outcome in outcomes]
 
 
+def test_a_whole_message_is_one_record() -> None:
+    """Over a message-oriented connection: neither half a record nor two."""
+    for cut in (lambda data: data + data, lambda data: data[:-1]):
+        pair = Pair()
+        for _ in range(3):
+            pair.alice.send(pair.alice.remote, "incr")
+        first, second, third = pair.alice.session.messages_to_send()
+        for message in (first, second):
+            pair.bob.take(pair.bob.session.receive(message, whole=True))
+        assert ESTABLISHED is pair.bob.session.state
+        pair.bob.take(pair.bob.session.receive(cut(third), whole=True))
+        assert "a message that" in pair.bob.session.reason
+        assert 3 == pair.bob.do(pair.bob.bootstrap.incr)
+
+
 # --- severance ---------------------------------------------------------------
 
 

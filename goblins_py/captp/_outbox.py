@@ -41,16 +41,10 @@ class Outbox:
         if len(parts) == 1:
             self.on_output()
 
-    def take(self) -> bytes:
-        """All that is to be written; it stays `queued` until it is `sent`."""
-        data = b"".join(self._parts)
-        self._parts.clear()
-        return data
-
-    def take_messages(self) -> list[bytes]:
-        """The same, each message for itself."""
-        messages, self._parts = self._parts, []
-        return messages
+    def take(self) -> list[bytes]:
+        """All messages that are to be written; they stay `queued` until they are `sent`."""
+        parts, self._parts = self._parts, []
+        return parts
 
     def sent(self, count: int) -> None:
         """So many bytes have left; perhaps some that were given up in the meantime."""

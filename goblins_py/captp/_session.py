@@ -140,11 +140,11 @@ class Session(Connector):
 
     def data_to_send(self) -> bytes:
         """All that is to be written; the caller has it now, and says `sent` when it is gone."""
-        return self._outbox.take()
+        return b"".join(self._outbox.take())
 
     def messages_to_send(self) -> list[bytes]:
-        """The same, each message for itself."""
-        return self._outbox.take_messages()
+        """The same, message by message."""
+        return self._outbox.take()
 
     def sent(self, count: int) -> None:
         """So many bytes have left."""
