@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeVar, cast, dataclass_transform, over
 
 import attrs
 
-from goblins_py.actors._passable import is_behaviour, state_value
+from goblins_py.actors._passable import SIMPLE, is_behaviour, state_value
 from goblins_py.actors._reference import Link, Ref, method_symbol, ref_to
 from goblins_py.actors._turn import current_turn
 from goblins_py.errors import ActorError, NoCurrentTurnError, NoSuchMethodError
@@ -85,7 +85,9 @@ def _make_actor(cls: type, version: int) -> type:
         field_transformer=_prepare_fields,
     )
     made.__goblins_methods__ = _method_table(made)
-    made.__goblins_fields__ = {field.name: field for field in attrs.fields(made)}
+    made.__goblins_fields__ = {
+        field.name: not field.metadata.get(_LIVE) for field in attrs.fields(made)
+    }
     made.__goblins_actor__ = made
     made.__goblins_version__ = version
     return cast(type, made)
@@ -138,30 +140,35 @@ def _check_default(cls: type, field: Any) -> None:
             raise TypeError(f"{cls.__name__}.{field.name}: its default: {error}") from None
 
 
-def _checked(new: object, field: Any) -> object:
+def _checked(new: object, name: str) -> object:
     if is_behaviour(new):
         return ref_to(new)
     try:
         state_value(new)
     except TypeError as error:
-        raise TypeError(f"{field.name}: {error}") from None
+        raise TypeError(f"{name}: {error}") from None
     return new
+
+
+def _checked_field(new: object, field: Any) -> object:
+    return _checked(new, field.name)
 
 
 def _set_attribute(self: Any, name: str, new: object) -> None:
     """`__setattr__` of every actor: state is checked and logged in the turn, live fields just set."""
-    field = type(self).__goblins_fields__.get(name)
-    if field is None:
+    is_state = type(self).__goblins_fields__.get(name)
+    if is_state is None:
         raise AttributeError(f"{type(self).__name__} has no field {name!r}: declare it, with an annotation")
-    if not field.metadata.get(_LIVE):
-        new = _checked(new, field)
-        if self._goblins_ref is not None:  # else it is no object yet: nothing to roll back
-            _log_change(self, name)
+    if is_state:
+        if type(new) not in SIMPLE:
+            new = _checked(new, name)
+        link = self._goblins_ref
+        if link is not None:  # else it is no object yet: nothing to roll back
+            _log_change(self, link, name)
     object.__setattr__(self, name, new)
 
 
-def _log_change(instance: Any, name: str) -> None:
-    link: Link = instance._goblins_ref
+def _log_change(instance: Any, link: Link, name: str) -> None:
     turn = current_turn()
     if turn is None or link.home is not turn.home:
         raise NoCurrentTurnError(f"the state of {type(instance).__name__} changes only in a turn of its vat")
@@ -330,6 +337,6 @@ def _prepare_value_fields(cls: type, fields: list[Any]) -> list[Any]:
     for field in fields:
         _check_default(cls, field)
     return [
-        field.evolve(alias=field.name, converter=attrs.Converter(_checked, takes_field=True))
+        field.evolve(alias=field.name, converter=attrs.Converter(_checked_field, takes_field=True))
         for field in fields
     ]

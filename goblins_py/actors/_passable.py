@@ -17,6 +17,7 @@ from goblins_py.syrup import Leaf, Map, Null, Record, Symbol, Tagged
 
 __all__ = [
     "MAX_DEPTH",
+    "SIMPLE",
     "crossed",
     "is_behaviour",
     "is_value",
@@ -31,8 +32,8 @@ MAX_DEPTH: Final = 100
 
 _RESERVED: Final = ("desc:", "op:")
 _ATOMS: Final = frozenset({type(None), bool, int, float, bytes, Symbol, type(Null)})
-_SIMPLE: Final = _ATOMS | {Ref, Promise}
-"""What passes as it is, whatever is in it."""
+SIMPLE: Final = _ATOMS | {Ref, Promise}
+"""Types of what passes, and can be state, as it is."""
 
 
 def is_behaviour(value: object) -> bool:
@@ -54,7 +55,7 @@ def passable(value: object, depth: int = MAX_DEPTH) -> object:
         NotPassableError: it holds something that is no value; the text names the place.
     """
     kind = type(value)
-    if kind in _SIMPLE:
+    if kind in SIMPLE:
         return value
     if kind is str:
         return value if cast(str, value).isascii() else _checked_text(cast(str, value))
@@ -72,7 +73,8 @@ def passable(value: object, depth: int = MAX_DEPTH) -> object:
 
 def crossed(result: object) -> object:
     """A result at the message border; unlike a message it may be `NearOnly`, for near callers."""
-    if type(result) in _SIMPLE:
+    kind = type(result)
+    if kind in SIMPLE or (kind is str and cast(str, result).isascii()):
         return result
     return result if isinstance(result, NearOnly) else passable(result)
 
@@ -80,7 +82,7 @@ def crossed(result: object) -> object:
 def passable_args(args: tuple[object, ...]) -> tuple[tuple[object, ...], bool]:
     """All arguments converted, and whether any of them may not leave the vat."""
     for arg in args:
-        if type(arg) not in _SIMPLE and not (type(arg) is str and arg.isascii()):
+        if type(arg) not in SIMPLE and not (type(arg) is str and arg.isascii()):
             break
     else:
         return args, False
@@ -112,7 +114,7 @@ def state_value(value: object, depth: int = MAX_DEPTH) -> None:
         TypeError: it cannot; the text says what to use instead.
     """
     kind = type(value)
-    if kind in _SIMPLE or kind is Map:
+    if kind in SIMPLE or kind is Map:
         return  # a Map freezes what goes into it
     if kind is str:
         _checked_text(cast(str, value))

@@ -29,15 +29,17 @@ def make_message(
         NotPassableError: an argument is no value; nothing was sent.
         TypeError: the target is neither a reference nor a promise.
     """
-    if is_behaviour(target):
-        target = ref_to(target)
-    if not isinstance(target, Ref) and not isinstance(target, Promise):
+    if isinstance(target, Ref) or isinstance(target, Promise):  # noqa: SIM101 - `|` is built each time
+        to = target
+    elif is_behaviour(target):
+        to = ref_to(target)
+    else:
         raise TypeError(f"messages go to references and promises, not to a {type(target).__name__}")
     converted, near_only = passable_args(args)
     if not kwargs:
-        return Message(target, converted, None, answer, near_only=near_only)
+        return Message(to, converted, None, answer, near_only=near_only)
     named, near_only_too = passable_kwargs(kwargs)
-    return Message(target, converted, named, answer, near_only=near_only or near_only_too)
+    return Message(to, converted, named, answer, near_only=near_only or near_only_too)
 
 
 def _note(target: object, /, *args: object, **kwargs: object) -> Promise[Any]:

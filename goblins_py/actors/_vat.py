@@ -212,6 +212,7 @@ class Vat(Junction):
 
     def _undo(self, turn: VatTurn) -> None:
         try:
+            turn.frame = turn.becoming = None
             turn.rollback()
         finally:
             entered(None)

@@ -38,9 +38,13 @@ class VatTurn(Turn):
             raise
 
     def deliver(self, message: object) -> object:
-        letter = cast(Message, message)
-        ref = cast("Ref[object]", letter.target)
-        result = self._invoke(ref, letter.args, letter.kwargs)
+        letter: Message = message  # type: ignore[assignment]  # a cast is a call, and this is hot
+        ref: Ref[object] = letter.target  # type: ignore[assignment]
+        behaviour = self.frame = ref._behaviour
+        result = perform(behaviour, letter.args, letter.kwargs)
+        successor, self.frame, self.becoming = self.becoming, None, None
+        if successor is not None:
+            apply_become(self, ref, successor)
         if type(result) is CoroutineType:
             method = SuspendedMethod(result, ref=ref, answer=letter.answer, label=letter.label)
             return method.stretch(self, FIRST)
