@@ -32,7 +32,7 @@ __all__ = ["from_json", "is_plain", "read_argument", "to_json", "to_text"]
 
 
 def _escape_unprintable(text: str) -> str:
-    """JSON that cannot steer a terminal: such characters are in its strings only, and mean the same escaped."""
+    """JSON that cannot steer a terminal: only its strings hold such characters, and may hold them escaped."""
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 

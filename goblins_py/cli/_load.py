@@ -118,10 +118,10 @@ def check_arguments(program: Program, args: Iterable[object]) -> None:
     try:
         signature.bind(*args)
     except TypeError as error:
-        takes = str(signature.replace(return_annotation=inspect.Signature.empty))
-        raise Failure(
-            ExitCode.USAGE, f"{program.actor.__name__}{takes}: {error} (give it by --arg)"
-        ) from None
+        bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
+        takes = inspect.Signature(bare)
+        hint = " (give it by --arg)" if "missing" in str(error) else ""
+        raise Failure(ExitCode.USAGE, f"{program.actor.__name__}{takes}: {error}{hint}") from None
 
 
 def make_env(modules: Iterable[ModuleType], *extends: PersistenceEnv) -> PersistenceEnv:

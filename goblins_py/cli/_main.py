@@ -16,7 +16,7 @@ from goblins_py.cli._failure import ExitCode, Failure
 __all__ = ["goblins", "main"]
 
 _HELP = {"help_option_names": ["--help"]}
-_PANELS = {"text_markup": "rich", "show_arguments": True}
+_PANELS = {"text_markup": "rich", "text_paragraph_linebreaks": "\n\n"}
 
 
 @click.group(context_settings=_HELP)
@@ -24,7 +24,7 @@ _PANELS = {"text_markup": "rich", "show_arguments": True}
 @click.version_option(
     None, "--version", package_name="goblins_py", prog_name="goblins", message="%(prog)s %(version)s"
 )
-@click.option("-v", "--verbose", count=True, help="Say more on stderr; twice: everything.")
+@click.option("-v", "--verbose", count=True, metavar=" ", help="Say more on stderr; twice: everything.")
 @click.pass_context
 def goblins(context: click.Context, verbose: int) -> None:
     """Objects on different machines that call each other safely, with no server in the middle.
@@ -102,7 +102,7 @@ def serve(**options: object) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON whatever the answer is; see below.")
 def call(uri: str, method: str | None, args: tuple[str, ...], *, timeout: float, as_json: bool) -> None:
-    """Send a message to an object; print the answer.
+    r"""Send a message to an object; print the answer.
 
     Give the URI as [cyan]-[/] (the first line of stdin), [cyan]@FILE[/] or [cyan]env:NAME[/]. Written out, it
     shows in the list of processes, and whoever has it can use the object.
@@ -120,8 +120,8 @@ def call(uri: str, method: str | None, args: tuple[str, ...], *, timeout: float,
     [cyan]goblins call env:CALCULATOR add -- -1 2.5[/]
 
     [bold]Values that JSON has no form for[/], with --json and as arguments: {"@bytes": "base64"},
-    {"@symbol": "name"}, {"@set": \\[...]}, {"@map": \\[\\[key, value], ...]}, {"@float": "nan"},
-    {"@tagged": \\["tag", value]}, {"@record": \\[label, field, ...]}, {"@sturdyref": "ocapn:..."},
+    {"@symbol": "name"}, {"@set": \[...]}, {"@map": \[\[key, value], ...]}, {"@float": "nan"},
+    {"@tagged": \["tag", value]}, {"@record": \[label, field, ...]}, {"@sturdyref": "ocapn:..."},
     {"@peer": "ocapn:..."}; in answers {"@reference": "..."}.
 
     [bold]Exit codes[/] 0 answered, 1 the object broke the promise, or the connection was lost before its
@@ -151,8 +151,8 @@ def repl(store: str | None, sources: tuple[str, ...], *, host: str | None, port:
     unless there is a --host. If stdin is no terminal, each statement of it is one input, and the exit code is
     1 if one failed.
 
-    With --store there is [cyan]home[/]: what it keeps is there next time, and so are the URIs that mycapn gave
-    out. Kept are values, and objects of classes that --load brings (give it each time); classes typed here
+    With --store there is [cyan]home[/]: what it keeps is there next time, and so are the URIs that mycapn
+    gave out. Kept are values, and objects of classes that --load brings (give it each time); classes typed here
     and other variables are not.
 
     [bold]Examples[/]
@@ -183,7 +183,8 @@ def demo() -> None:
 def _log_to_stderr(default: int = logging.WARNING) -> None:
     from goblins_py.cli._narrate import configure_logging
 
-    configure_logging(click.get_current_context().obj, default=default)
+    context = click.get_current_context()
+    configure_logging(context.obj if context else 0, default=default)
 
 
 def main() -> NoReturn:

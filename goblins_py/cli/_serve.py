@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import attrs
@@ -75,6 +76,8 @@ def serve(options: ServeOptions) -> None:
         args = tuple(passable(read_argument(arg)) for arg in options.args)
     except (ValueError, TypeError) as error:
         raise Failure(ExitCode.USAGE, printable(f"bad --arg: {error}")) from None
+    if options.store is None or not Path(options.store).exists():
+        check_arguments(program, args)  # before a store is made
     with _explained(options):
         trio.run(_serve, options, program, args)
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import attrs
 
-from goblins_py.actors import Promise, Resolver, make_promise, race, send, spawn
+from goblins_py.actors import Promise, Ref, Resolver, make_promise, race, send, spawn
 from goblins_py.repl._errors import short_traceback
 
 __all__ = ["LABEL", "Input"]
@@ -30,12 +30,16 @@ class Input:
         namespace: of the REPL.
         shown: the values of its expressions, to be shown if it succeeds.
         told: how the failure of a stretch looks, noted while its traceback is there.
+        promise: of its end, if it awaits.
+        stopper: send to it, and the await at which it is ends with a KeyboardInterrupt.
     """
 
     code: CodeType
     namespace: dict[str, Any]
     shown: list[object] = attrs.field(factory=list)
     told: str | None = None
+    promise: Promise[Any] | None = None
+    stopper: Ref[Any] | None = None
     _before: dict[str, Any] = attrs.field(factory=dict)
     _stop: tuple[Promise[Any], Resolver[Any]] | None = None
 
@@ -57,11 +61,12 @@ class Input:
             await self._stretches(self._call())
 
         stretches.__name__ = stretches.__qualname__ = LABEL
+        self.stopper = spawn(self._interrupt)
         promise: Promise[Any] = send(spawn(stretches))()
+        self.promise = promise
         return promise
 
-    def interrupt(self) -> None:
-        """End the await at which it is, with a KeyboardInterrupt; in a turn."""
+    def _interrupt(self) -> None:
         if self._stop is not None:
             self._stop[1].break_(KeyboardInterrupt())
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 import attrs
 
 from goblins_py.abc import Store
-from goblins_py.actors import PersistenceEnv, Ref, spawn
+from goblins_py.actors import PersistenceEnv, Promise, Ref, spawn
 from goblins_py.repl._errors import short_traceback
 from goblins_py.repl._failures import FailedTurns
 from goblins_py.repl._history import line_editing
@@ -40,6 +40,8 @@ from persistence import MemoryStore, SyrupStore
 
 _GRACE: Final = 4.0
 """Seconds that the vat has to end."""
+_SOON: Final = 1.0
+"""Seconds that an interrupted input has to come to its end."""
 _UNDONE: Final = "undone: nothing of this turn has happened"
 
 
@@ -107,7 +109,13 @@ def _namespace(options: ReplOptions, at_hand: dict[str, Any]) -> dict[str, Any]:
 
 
 def _close(vat: VatThread, display: Display) -> None:
-    closing = threading.Thread(target=vat.close, daemon=True)
+    def close() -> None:
+        try:
+            vat.close()
+        except OSError as error:
+            display.note(f"the store failed: {error}")
+
+    closing = threading.Thread(target=close, daemon=True)
     closing.start()
     closing.join(_GRACE)
     if closing.is_alive():
@@ -163,12 +171,12 @@ class Shell:
             self._succeeded(current)
 
     def _wait(self, current: Input) -> None:
-        promise = self._vat.run(current.begin)
         try:
-            promise.wait()
+            self._vat.run(current.begin).wait()
         except KeyboardInterrupt:
-            self._vat.run(current.interrupt)
-            promise.wait(_GRACE)
+            if current.stopper is not None:
+                self._vat.send(current.stopper)()
+            raise
 
     def _succeeded(self, current: Input) -> None:
         for value in current.shown:
@@ -188,10 +196,22 @@ class Shell:
 
     def _interrupted(self, current: Input) -> None:
         self.failures += 1
-        if current.awaits:
+        if current.promise is not None and _ends(current.promise):
+            current.take_back()
             self.display.note("\ninterrupted: this waits no more; what it sent stays sent")
         else:
             self.display.note("\na turn cannot be cut short: it goes on, and the next input comes after it")
+
+
+def _ends(promise: Promise[Any]) -> bool:
+    """Does it settle soon?"""
+    try:
+        promise.wait(_SOON)
+    except TimeoutError:
+        return False
+    except (Exception, KeyboardInterrupt):  # noqa: BLE001 - however it ended
+        return True
+    return True
 
 
 # --- at a terminal ---------------------------------------------------------------
