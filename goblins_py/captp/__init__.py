@@ -5,12 +5,19 @@ from goblins_py.captp._greeting import CAPTP_VERSION
 from goblins_py.captp._keys import SessionKeys
 from goblins_py.captp._lifecycle import TRANSITIONS, SessionEvent, SessionState
 from goblins_py.captp._limits import SessionLimits
+from goblins_py.captp._peers import Abort, Action, Await, Belief, Fail, PeerTable, Use
 from goblins_py.captp._session import Session
 
 __all__ = [
     "CAPTP_VERSION",
     "TRANSITIONS",
+    "Abort",
+    "Action",
+    "Await",
+    "Belief",
     "Event",
+    "Fail",
+    "PeerTable",
     "Session",
     "SessionEvent",
     "SessionKeys",
@@ -18,4 +25,5 @@ __all__ = [
     "SessionState",
     "Severed",
     "Started",
+    "Use",
 ]

@@ -14,7 +14,7 @@ from goblins_py.actors import Connector, Message, Promise, Ref, Severable, Vat
 from goblins_py.captp._events import Event, Severed, Started
 from goblins_py.captp._greeting import greeting, read_greeting
 from goblins_py.captp._inbound import OPERATIONS, Inbound
-from goblins_py.captp._keys import SessionKeys
+from goblins_py.captp._keys import SessionKeys, side_id
 from goblins_py.captp._lifecycle import TRANSITIONS, SessionEvent, SessionState
 from goblins_py.captp._limits import SessionLimits
 from goblins_py.captp._outbound import Outbound
@@ -36,6 +36,7 @@ class Session(Connector):
 
     Attributes:
         state: see `SessionState`.
+        dialled: whom we dialled; None if it dialled us.
         peer: the peer's claimed location, once started.
         peer_key: its public key, once started.
         reason: why it was severed.
@@ -59,7 +60,7 @@ class Session(Connector):
         self.reason = ""
         self.aborted = False
         self._limits = limits = limits or SessionLimits()
-        self._dialled = dialled
+        self.dialled = dialled
         self._keys = keys
         self._outbox = Outbox(limits)
         self.references = SessionReferences(home, self, bootstrap, limits)
@@ -70,6 +71,16 @@ class Session(Connector):
         size = Limits(value_size=limits.message_size, depth=limits.depth)
         self._decoder = Decoder(size, special=read_record)
         self._outbox.put(operation_bytes(greeting(keys, location)))
+
+    @property
+    def our_side(self) -> bytes:
+        """The id of our side."""
+        return side_id(self._keys.public)
+
+    @property
+    def their_side(self) -> bytes:
+        """The id of the peer's side, once started."""
+        return side_id(self.peer_key)
 
     # --- bytes and events ------------------------------------------------------
 
@@ -164,7 +175,7 @@ class Session(Connector):
 
     def _start(self, operation: OpStartSession) -> None:
         self._advance(SessionEvent.START)
-        self.peer_key, location = read_greeting(operation, keys=self._keys, dialled=self._dialled)
+        self.peer_key, location = read_greeting(operation, keys=self._keys, dialled=self.dialled)
         self.peer = location
         self._inbound.events.append(Started(location))
 

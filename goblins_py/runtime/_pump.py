@@ -68,7 +68,7 @@ class Pump:
                 nursery.cancel_scope.cancel()
         finally:
             self._session.abort("the vat is closing the connection")
-            self._tell()
+            self.tell()
             await self._say_goodbye()
 
     async def _say_goodbye(self) -> None:
@@ -128,18 +128,19 @@ class Pump:
     def _lose(self, reason: str) -> None:
         self._lost = True
         self._session.connection_lost(reason)
-        self._tell()
+        self.tell()
 
     _lost = False
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Pass on what has happened to the session other than by what was read."""
         self._host.feed(self._sort(self._session.take_events()))
 
     async def _watch_handshake(self) -> None:
         await trio.sleep(self._handshake)
         if self._session.state is SessionState.GREETING:
             self._session.abort(f"no op:start-session within {self._handshake:g} s")
-            self._tell()
+            self.tell()
             await self._connection.aclose()
 
     # --- out -----------------------------------------------------------------------

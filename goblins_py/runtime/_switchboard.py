@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
 import trio
 
-from goblins_py.abc import Connection, Establisher, Io, ProofKind
+from goblins_py.abc import Connection, Establisher, Io, Proof, ProofKind
 from goblins_py.actors import (
     Broken,
     Effect,
@@ -31,8 +31,21 @@ from goblins_py.actors import (
     on,
     require_turn,
 )
-from goblins_py.captp import Session, SessionKeys, SessionLimits, SessionState, Severed, Started
-from goblins_py.errors import ConnectFailedError
+from goblins_py.captp import (
+    Abort,
+    Action,
+    Await,
+    Belief,
+    Fail,
+    PeerTable,
+    Session,
+    SessionKeys,
+    SessionLimits,
+    SessionState,
+    Severed,
+    Started,
+    Use,
+)
 from goblins_py.locators import PeerLocator
 from goblins_py.runtime._host import TrioHost
 from goblins_py.runtime._pump import Pump
@@ -40,7 +53,7 @@ from goblins_py.runtime._pump import Pump
 __all__ = ["HANDSHAKE_TIMEOUT", "Switchboard"]
 
 HANDSHAKE_TIMEOUT: Final = 10.0
-"""Seconds from a connection to the peer's op:start-session."""
+"""Seconds."""
 
 _GC_INTERVAL: Final = 0.1
 _YOUNG_EVERY: Final = 20
@@ -54,19 +67,30 @@ class Switchboard(NearOnly):
 
     Args:
         bootstrap: what peers get as position 0.
+        limits: for each session.
+        handshake: seconds from a connection to the peer's op:start-session.
     """
 
-    def __init__(self, vat: Vat, io: Io, bootstrap: Ref[Any], *, limits: SessionLimits | None = None) -> None:
+    def __init__(
+        self,
+        vat: Vat,
+        io: Io,
+        bootstrap: Ref[Any],
+        *,
+        limits: SessionLimits | None = None,
+        handshake: float = HANDSHAKE_TIMEOUT,
+    ) -> None:
         self.vat = vat
         self.io = io
         self._host = cast(TrioHost, vat.host)
         self._bootstrap = bootstrap
         self._limits = limits
+        self._handshake = handshake
         self._netlayers: dict[str, Ref[Any]] = {}
         self._locations: dict[str, PeerLocator] = {}
-        self._live: dict[PeerLocator, Session] = {}  # a locator equals another by transport and designator
-        self._dials: dict[PeerLocator, list[Promise[Any]]] = {}
-        self._sessions: set[Session] = set()
+        self._peers = PeerTable()
+        self._waiting: dict[PeerLocator, list[Promise[Any]]] = {}
+        self._pumps: dict[Session, Pump] = {}
 
     # --- netlayers ---------------------------------------------------------------
 
@@ -86,14 +110,13 @@ class Switchboard(NearOnly):
         return promise
 
     def connect_now(self, promise: Promise[Any], locator: PeerLocator) -> None:
-        """The same between turns: the tables are looked at, and perhaps a dial is queued."""
-        session = self._live.get(locator)
+        """The same between turns: the table is looked at, and perhaps a dial is queued."""
+        session = self._peers.live(locator)
         if session is not None:
-            self.vat.resolve(promise, Fulfilled(session.references.bootstrap))
-        elif locator in self._dials:
-            self._dials[locator].append(promise)
-        else:
-            self._dials[locator] = [promise]
+            self.vat.resolve(promise, Fulfilled(cast(Session, session).references.bootstrap))
+            return
+        self._waiting.setdefault(locator, []).append(promise)
+        if self._peers.dial(locator):
             self.vat.queue.append(HandlerTurn(self._dial, (locator,)))
 
     def _dial(self, locator: PeerLocator) -> None:
@@ -101,30 +124,47 @@ class Switchboard(NearOnly):
         try:
             connection = self._netlayers[locator.transport].connect_to(locator)
         except Exception as error:  # noqa: BLE001 - a third party's netlayer; whoever waits is told
-            self._end_dial(locator, Broken(error))
+            self._not_dialled(locator, error)
             return
         on(connection, partial(self._dialled, locator), partial(self._not_dialled, locator))
 
-    def _not_dialled(self, locator: PeerLocator, reason: BaseException) -> None:
-        self._end_dial(locator, Broken(reason))
+    def _not_dialled(self, locator: PeerLocator, error: BaseException) -> None:
+        self._do(self._peers.not_reached(locator, error))
 
     def _dialled(self, locator: PeerLocator, connection: Connection) -> None:
         self.io.start(self._run_dialled, locator, connection)
 
     async def _run_dialled(self, locator: PeerLocator, connection: Connection) -> None:
-        reason = "the vat is closing"
         try:
-            session = self._make_session(locator.transport, locator)
-            await self._pump(session, connection, lambda started: True)
-            reason = session.reason
-        finally:  # if it did start, its dial is long over, and nobody waits
-            self._end_dial(locator, Broken(ConnectFailedError(f"the peer started no session: {reason}")))
+            if self._peers.reached(locator):
+                session = self._make_session(locator.transport, locator)
+                self._peers.greeting(locator, session)
+                await self._pump(session, connection, lambda claimed: Belief.DIALLED)
+        finally:
             with trio.CancelScope(shield=True):
                 await connection.aclose()
 
-    def _end_dial(self, locator: PeerLocator, outcome: Outcome) -> None:
-        for promise in self._dials.pop(locator, ()):
+    def _do(self, actions: Sequence[Action]) -> None:
+        """What the table has decided."""
+        for action in actions:
+            match action:
+                case Use(peer, session):
+                    self._settle(peer, Fulfilled(cast(Session, session).references.bootstrap))
+                case Fail(peer, error):
+                    self._settle(peer, Broken(error))
+                case Abort(session, reason):
+                    cast(Session, session).abort(reason)
+                    self._pumps[cast(Session, session)].tell()
+                case Await(peer):
+                    self.io.start(self._wait_for_winner, peer)
+
+    def _settle(self, peer: PeerLocator, outcome: Outcome) -> None:
+        for promise in self._waiting.pop(peer, ()):
             self.vat.post(Resolve(promise, outcome))
+
+    async def _wait_for_winner(self, peer: PeerLocator) -> None:
+        await trio.sleep(self._handshake)
+        self._do(self._peers.gave_up_waiting(peer))
 
     # --- sessions ----------------------------------------------------------------------
 
@@ -137,8 +177,7 @@ class Switchboard(NearOnly):
             dialled=dialled,
             limits=self._limits,
         )
-        self._sessions.add(session)
-        if len(self._sessions) == 1:
+        if not self._pumps:
             self.io.start(self._collect_forever)
         return session
 
@@ -147,59 +186,52 @@ class Switchboard(NearOnly):
         if transport not in self._locations:
             await connection.aclose()  # we do not know yet where we are
             return
-
-        def believed(started: Started) -> bool:
-            return _is_proved(connection, started.location, transport)
-
-        await self._pump(self._make_session(transport, None), connection, believed)
+        session = self._make_session(transport, None)
+        await self._pump(session, connection, partial(_belief, connection.proof, transport))
 
     async def _pump(
-        self, session: Session, connection: Connection, believed: Callable[[Started], bool]
+        self, session: Session, connection: Connection, believe: Callable[[PeerLocator], Belief]
     ) -> None:
         def notice(event: Started | Severed) -> None:
-            if isinstance(event, Severed):
-                self._severed(session)
-            elif believed(event):
-                self._enter(event.location, session)
+            if isinstance(event, Started):
+                self._do(self._peers.started(event.location, session, believe(event.location)))
+            else:
+                self._ended(session)
 
-        pump = Pump(self._host, session, connection, notice=notice, handshake=HANDSHAKE_TIMEOUT)
+        pump = Pump(self._host, session, connection, notice=notice, handshake=self._handshake)
+        self._pumps[session] = pump
         try:
             await pump.run()
         finally:
-            self._severed(session)
+            self._ended(session)
+            del self._pumps[session]
 
-    def _enter(self, location: PeerLocator, session: Session) -> None:
-        """This session is with the peer there; a session that is there already stays."""
-        session = self._live.setdefault(location, session)
-        self._end_dial(location, Fulfilled(session.references.bootstrap))
-
-    def _severed(self, session: Session) -> None:
-        self._sessions.discard(session)
-        if session.peer is not None and self._live.get(session.peer) is session:
-            del self._live[session.peer]
+    def _ended(self, session: Session) -> None:
+        self._do(self._peers.ended(session, session.peer or session.dialled, session.reason))
 
     # --- garbage -------------------------------------------------------------------------
 
     async def _collect_forever(self) -> None:
         """Tell peers what Python has collected, as long as there are sessions."""
         rounds = 0
-        while self._sessions:
-            await trio.sleep(_GC_INTERVAL)
+        await trio.sleep(_GC_INTERVAL)
+        while self._pumps:
             rounds += 1
             if rounds % _YOUNG_EVERY == 0:
                 gc.collect(1)  # an idle process would never get round to it
-            for session in self._sessions:
+            for session in self._pumps:
                 if session.has_garbage and session.state is SessionState.ESTABLISHED:
                     session.collect()
+            await trio.sleep(_GC_INTERVAL)
 
 
-def _is_proved(connection: Connection, claimed: PeerLocator, transport: str) -> bool:
+def _belief(proof: Proof, transport: str, claimed: PeerLocator) -> Belief:
+    """How far somebody who dialled us is believed about its location."""
     if claimed.transport != transport:
-        return False
-    proof = connection.proof
+        return Belief.NONE
     if proof.kind is ProofKind.WITHOUT_IDENTITIES:
-        return True
-    return proof.kind is ProofKind.PROVED and proof.designator == claimed.designator
+        return Belief.CLAIMED
+    return Belief.PROVED if proof == Proof.of(claimed.designator) else Belief.NONE
 
 
 class _Connect(Effect):
