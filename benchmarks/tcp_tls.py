@@ -1,4 +1,4 @@
-"""Round trips and pipelined calls per second over tcp-tls, between two processes, beside what carries them.
+"""Round trips and pipelined calls per second over tcp-tls, two processes, beside what carries them.
 
     python benchmarks/tcp_tls.py [--seconds 2] [--json]
 
@@ -12,17 +12,21 @@ import argparse
 import json
 import multiprocessing
 import os
+import ssl
 import statistics
 import sys
+import tempfile
 import time
 from multiprocessing.connection import Connection as Pipe
 
 import trio
 
-from goblins_py import actor, open_vat, spawn, spawn_mycapn
+from goblins_py import actor, open_vat, send_only, spawn, spawn_mycapn
+from goblins_py.runtime import OpenVat
 from netlayers import TcpTlsNetlayer, generate_tls_certificate, generate_tls_private_key
 
 IN_FLIGHT = 1000
+ROWS = ("raw trio TLS echo", "round trips", "pipelined", "one-way")
 MESSAGE = 110
 """Bytes of one small op:deliver."""
 
@@ -50,10 +54,7 @@ async def serve(pipe: Pipe) -> None:
 
 
 async def raw_echo(task_status: trio.TaskStatus[int]) -> None:
-    """trio's own SSLStream, the floor."""
-    import ssl
-    import tempfile
-
+    """An echo over the SSLStream of trio: the floor."""
     key = generate_tls_private_key()
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
         file.write(key + generate_tls_certificate(key))
@@ -77,7 +78,7 @@ def serve_process(pipe: Pipe) -> None:
 
 async def measure(uri: str, port: int, seconds: float) -> dict[str, list[float]]:
     """All rows, several rounds each, taken in turn."""
-    rows: dict[str, list[float]] = {name: [] for name in ("raw trio TLS echo", "round trips", "pipelined", "one-way")}
+    rows: dict[str, list[float]] = {name: [] for name in ROWS}
     async with open_vat("client") as vat:
         mycapn = await vat.run(lambda: spawn_mycapn(spawn(TcpTlsNetlayer, listen=False)))
         echo = await vat.send(mycapn).enliven(uri)
@@ -90,8 +91,7 @@ async def measure(uri: str, port: int, seconds: float) -> dict[str, list[float]]
 
 
 async def raw_round_trips(port: int, seconds: float) -> float:
-    import ssl
-
+    """As many bytes each way as a small message has."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     stream = await trio.open_ssl_over_tcp_stream("127.0.0.1", port, ssl_context=context)
@@ -107,7 +107,8 @@ async def raw_round_trips(port: int, seconds: float) -> float:
         return count / (time.perf_counter() - start)
 
 
-async def round_trips(vat: object, echo: object, seconds: float) -> float:
+async def round_trips(vat: OpenVat, echo: object, seconds: float) -> float:
+    """One call at a time."""
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
         await vat.send(echo).echo(count)
@@ -115,7 +116,8 @@ async def round_trips(vat: object, echo: object, seconds: float) -> float:
     return count / (time.perf_counter() - start)
 
 
-async def pipelined(vat: object, echo: object, seconds: float) -> float:
+async def pipelined(vat: OpenVat, echo: object, seconds: float) -> float:
+    """IN_FLIGHT calls at a time."""
     count, start = 0, time.perf_counter()
     waiting = [vat.send(echo).echo(number) for number in range(IN_FLIGHT)]
     position = 0
@@ -129,9 +131,8 @@ async def pipelined(vat: object, echo: object, seconds: float) -> float:
     return (count + IN_FLIGHT) / (time.perf_counter() - start)
 
 
-async def one_way(vat: object, echo: object, seconds: float) -> float:
-    from goblins_py import send_only
-
+async def one_way(vat: OpenVat, echo: object, seconds: float) -> float:
+    """Bursts without answers, one answer at the end of each."""
     count, start = 0, time.perf_counter()
 
     def burst() -> None:
@@ -147,7 +148,7 @@ async def one_way(vat: object, echo: object, seconds: float) -> float:
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description="CapTP over tcp-tls, between two processes")
     parser.add_argument("--seconds", type=float, default=2.0, help="per row")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -162,7 +163,7 @@ def main() -> None:
         json.dump(rows, sys.stdout)
         return
     floor = statistics.median(rows["raw trio TLS echo"])
-    print(f"tcp-tls, two processes, {os.cpu_count()} cores: per second (min, median, max), and the ratio to the echo")
+    print(f"tcp-tls, two processes, {os.cpu_count()} cores: per second (min, median, max), ratio to the echo")
     for name, values in rows.items():
         middle = statistics.median(values)
         print(f"  {name:20} {min(values):9,.0f} {middle:9,.0f} {max(values):9,.0f}   {middle / floor:5.2f}")

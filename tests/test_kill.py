@@ -35,9 +35,19 @@ class Tally:
 @asynccontextmanager
 async def serving(store):
     """A serving process; killed at the end in any case."""
-    command = [sys.executable, "-m", "goblins_py", "serve", f"{Path(__file__).with_name('kill_counter.py')}:Counter"]
+    program = Path(__file__).with_name("kill_counter.py")
     process = await trio.lowlevel.open_process(
-        [*command, "--host", "127.0.0.1", "--store", str(store)],
+        [
+            sys.executable,
+            "-m",
+            "goblins_py",
+            "serve",
+            f"{program}:Counter",
+            "--host",
+            "127.0.0.1",
+            "--store",
+            str(store),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

@@ -148,7 +148,7 @@ async def test_a_state_that_cannot_be_saved_fails_the_turn():
     """Nothing of the turn remains, and the vat goes on."""
     async with open_persistent_vat(env, lambda: spawn(Notebook), MemoryStore()) as (vat, notebook):
         plain = await vat.run(spawn, lambda: None)
-        with pytest.raises(NotPortrayableError, match="Notebook|lambda"):
+        with pytest.raises(NotPortrayableError, match=r"Notebook|lambda"):
             await vat.send(notebook).write(plain)
         assert await vat.send(notebook).read() == ()
         assert await vat.send(notebook).write("fine") == 1

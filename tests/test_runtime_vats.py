@@ -28,7 +28,6 @@ async def test_run_returns_what_the_function_returns():
 
 async def test_run_raises_what_the_function_raises_and_undoes_it():
     """A failing turn leaves nothing behind."""
-
     async with open_vat() as vat:
         greeter = await vat.run(spawn, Greeter, "Alice")
 
