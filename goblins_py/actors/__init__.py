@@ -23,7 +23,16 @@ from goblins_py.actors._promise import (
     promise_told,
     unwrap,
 )
-from goblins_py.actors._reference import Connector, NearOnly, Ref, Severable, is_near, is_remote, ref_to
+from goblins_py.actors._reference import (
+    Connector,
+    NearOnly,
+    Ref,
+    Severable,
+    is_near,
+    is_remote,
+    method_symbol,
+    ref_to,
+)
 from goblins_py.actors._send import Sender, call, make_message, send, send_only
 from goblins_py.actors._spawn import spawn
 from goblins_py.actors._turn import Effect, Home, Host, current_turn, require_turn
@@ -71,6 +80,7 @@ __all__ = [
     "live",
     "make_message",
     "make_promise",
+    "method_symbol",
     "on",
     "on_sever",
     "outcome_of",

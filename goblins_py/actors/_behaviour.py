@@ -85,9 +85,7 @@ def _make_actor(cls: type, version: int) -> type:
         field_transformer=_prepare_fields,
     )
     made.__goblins_methods__ = _method_table(made)
-    made.__goblins_fields__ = {
-        field.name: not field.metadata.get(_LIVE) for field in attrs.fields(made)
-    }
+    made.__goblins_fields__ = {field.name: not field.metadata.get(_LIVE) for field in attrs.fields(made)}
     made.__goblins_actor__ = made
     made.__goblins_version__ = version
     return cast(type, made)
