@@ -66,7 +66,7 @@ def test_a_misspelt_method_does_not_write_a_cell(vat) -> None:
     cell = vat.run(spawn, Cell, 5)
     writer = vat.run(spawn_write_only, cell)
     for attempt in (
-        lambda: cell.gte(),
+        cell.gte,
         lambda: cell.sett(6),
         lambda: cell(Symbol("x")),
         lambda: writer(Symbol("x")),

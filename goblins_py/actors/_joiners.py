@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 from goblins_py.actors._passable import passable
 from goblins_py.actors._promise import (
@@ -92,14 +92,18 @@ def _joined(kind: type[_Join], promises: tuple[object, ...]) -> Promise[Any]:
     return joined
 
 
-def all_of(*promises: Promise[Any] | Any) -> Promise[tuple[Any, ...]]:
+def all_of(*promises: Any) -> Promise[tuple[Any, ...]]:
     """A promise of all results, in the order given; breaks with the first that breaks. Of none: ()."""
     if not promises:
         return Promise(require_turn().home, Fulfilled(()))
     return _joined(_All, promises)
 
 
-def any_of(*promises: Promise[T] | T) -> Promise[T]:
+@overload
+def any_of(*promises: Promise[T]) -> Promise[T]: ...
+@overload
+def any_of(*promises: Any) -> Promise[Any]: ...
+def any_of(*promises: Any) -> Promise[Any]:
     """A promise of the first result; breaks, with an `ExceptionGroup` of all reasons, once all have broken.
 
     Raises:
@@ -110,7 +114,11 @@ def any_of(*promises: Promise[T] | T) -> Promise[T]:
     return _joined(_Any, promises)
 
 
-def race(*promises: Promise[T] | T) -> Promise[T]:
+@overload
+def race(*promises: Promise[T]) -> Promise[T]: ...
+@overload
+def race(*promises: Any) -> Promise[Any]: ...
+def race(*promises: Any) -> Promise[Any]:
     """A promise that settles as the first of them that settles, either way.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import CoroutineType
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast, overload
 
 from goblins_py.actors._crossroads import Junction
 from goblins_py.actors._methods import FIRST, SuspendedMethod
@@ -95,12 +95,21 @@ def resolver_for(promise: Promise[Any]) -> Resolver[Any]:
     return Resolver(promise._home, _Resolution(promise))
 
 
+@overload
 def on(
-    promise: Promise[T] | T,
+    promise: Promise[T],
     fulfilled: Callable[[T], object] | None = None,
     broken: Callable[[BaseException], object] | None = None,
     finally_: Callable[[], object] | None = None,
-) -> Promise[Any]:
+) -> Promise[Any]: ...
+@overload
+def on(
+    promise: object,
+    fulfilled: Callable[[Any], object] | None = None,
+    broken: Callable[[BaseException], object] | None = None,
+    finally_: Callable[[], object] | None = None,
+) -> Promise[Any]: ...
+def on(promise: Any, fulfilled: Any = None, broken: Any = None, finally_: Any = None) -> Promise[Any]:
     """Run handlers when a promise settles, each in a turn of its own.
 
     Args:
