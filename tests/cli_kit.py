@@ -7,8 +7,9 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -19,13 +20,17 @@ GOBLINS = [sys.executable, "-W", "error", "-m", "goblins_py"]
 PATIENCE = 30.0
 """Seconds that anything may take, on the slowest machine; usually it takes half of one."""
 
-OWN_THE_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+OWN_THE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 """Ctrl-C on a pseudo-terminal reaches only those whose controlling terminal it is."""
 
 THINGS = '''
 """An actor with an answer of every kind."""
-import trio
-from goblins_py import Map, Null, Ref, Refusal, Symbol, Tagged, actor, make_promise, ref_to, value
+from pathlib import Path
+from goblins_py import Ref, Refusal, actor, make_promise, ref_to
 
 NOT_AN_ACTOR = 5
 
@@ -51,6 +56,7 @@ class Things:
         return ref_to(self)
 
     def never(self) -> object:
+        Path("waiting").touch()
         return make_promise()[0]
 
     def rude(self) -> str:
@@ -117,6 +123,19 @@ class Server:
     @property
     def err(self) -> str:
         return self.err_path.read_text()
+
+    def when_waited_for(self, action: Callable[[], object]) -> None:
+        """Do something, in another thread, as soon as somebody has called `never`."""
+        waiting = self.err_path.with_name("waiting")
+        waiting.unlink(missing_ok=True)
+
+        def wait() -> None:
+            until = time.monotonic() + PATIENCE
+            while not waiting.exists() and time.monotonic() < until:
+                time.sleep(0.02)
+            action()
+
+        threading.Thread(target=wait).start()
 
     def end(self, number: signal.Signals) -> tuple[int, str]:
         """Exit code, and what it printed after the URI."""

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from contextlib import closing, suppress
 
 import pytest
@@ -151,7 +150,7 @@ def test_a_reason_cannot_steer_the_terminal(call) -> None:
 def test_a_peer_that_dies_before_its_answer_breaks_the_promise(tmp_path) -> None:
     """Exit code 1, not 3: the message may have arrived."""
     with serving(tmp_path) as server:
-        threading.Timer(2, server.process.kill).start()
+        server.when_waited_for(server.process.kill)
         done = run("call", "-", "never", cwd=tmp_path, stdin=server.uri)
     assert (1, "") == (done.code, done.out)
     assert_one_line(done.err, "severed", "whether the message arrived is unknown")
@@ -257,10 +256,9 @@ def test_ctrl_c_ends_a_call_quietly(server: Server, tmp_path) -> None:
     with subprocess.Popen(
         command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
+        server.when_waited_for(lambda: process.send_signal(signal.SIGINT))
         process.stdin.write(f"{server.uri}\n".encode())
         process.stdin.flush()
-        time.sleep(2)
-        process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
     assert (130, b"") == (process.returncode, out)
     assert_one_line(err.decode(), "interrupted")

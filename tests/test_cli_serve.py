@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import threading
 from contextlib import closing
 
 import pytest
@@ -47,8 +46,7 @@ def test_the_uri_and_the_state_survive_every_end(tmp_path, number: signal.Signal
 def test_peers_are_told_that_it_ends(tmp_path) -> None:
     """Who waits for an answer hears of it at once, and why."""
     with serving(tmp_path) as server:
-        timer = threading.Timer(2, server.process.terminate)
-        timer.start()
+        server.when_waited_for(server.process.terminate)
         done = run("call", "-", "never", cwd=tmp_path, stdin=server.uri)
         assert 1 == done.code
         assert_one_line(done.err, "closing")

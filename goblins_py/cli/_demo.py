@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 from rich.console import Console
 from rich.syntax import Syntax
@@ -35,19 +33,12 @@ def demo() -> None:
     """Play it. Raises `Failure` naming the step that went wrong."""
     with ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="goblins-demo-")))
-        before = signal.signal(signal.SIGTERM, _stop)
-        cleanup.callback(signal.signal, signal.SIGTERM, before)
         stage = cleanup.enter_context(Stage(folder))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            cleanup.callback(signal.signal, number, signal.signal(number, stage.interrupt))
         (folder / "guest_book.py").write_text(GUEST_BOOK, encoding="utf-8")
         (folder / "sign_guest_book.py").write_text(SIGN_GUEST_BOOK, encoding="utf-8")
-        try:
-            _Demo(stage).play()
-        except KeyboardInterrupt:
-            raise Failure(ExitCode.INTERRUPTED, "the demo was interrupted") from None
-
-
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+        _Demo(stage).play()
 
 
 def _quoted(args: Sequence[str]) -> str:

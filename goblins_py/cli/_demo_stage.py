@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import IO, Final, Self
 
 import attrs
@@ -40,6 +40,8 @@ class Stage:
         self._folder = folder
         self._stack = ExitStack()
         self._server: subprocess.Popen[bytes] | None = None
+        self._starting = False
+        self._interrupted_by: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -48,6 +50,15 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def interrupt(self, number: int, _: FrameType | None) -> None:
+        """Handle a signal: exit. While a process is being started that waits, so that none gets lost."""
+        self._interrupted_by = number
+        self._heed()
+
+    def _heed(self) -> None:
+        if self._interrupted_by is not None and not self._starting:
+            sys.exit(128 + self._interrupted_by)
 
     def goblins(self, *args: str) -> Finished:
         """Run a `goblins` command to its end."""
@@ -128,15 +139,20 @@ class Stage:
         stdout: IO[bytes] | int,
         stderr: IO[bytes] | int,
     ) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter, with our own programs
-            [sys.executable, *args],
-            cwd=self._folder,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-        )
-        self._stack.callback(_finish, process)
+        self._starting = True
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter, with our own programs
+                [sys.executable, *args],
+                cwd=self._folder,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+            )
+            self._stack.callback(_finish, process)
+        finally:
+            self._starting = False
+        self._heed()
         return process
 
 

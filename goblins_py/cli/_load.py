@@ -20,7 +20,10 @@ import attrs
 
 from goblins_py.actors import PersistenceEnv
 from goblins_py.cli._failure import ExitCode, Failure, one_line, printable
+from goblins_py.cli._netlayers import NETLAYERS
 from goblins_py.errors import UnknownObjectError
+from goblins_py.lib import lib_env
+from goblins_py.runtime import mycapn_env
 
 __all__ = ["Program", "check_arguments", "load_module", "load_program", "make_env"]
 
@@ -127,11 +130,12 @@ def check_arguments(program: Program, args: Iterable[object]) -> None:
 def make_env(modules: Iterable[ModuleType], *extends: PersistenceEnv) -> PersistenceEnv:
     """An environment of all `@actor` and `@value` classes that the modules have, imported ones too.
 
-    Environments that a module has count first, so that it can choose its names.
+    What every vat of ours may need (mycapn, netlayers, the actor library) is in it anyway. Environments that
+    a module has count first, so that it can choose its names.
     """
     things: list[Any] = [thing for module in modules for thing in vars(module).values()]
     envs = [thing for thing in things if isinstance(thing, PersistenceEnv)]
-    base = _combine(extends, envs)
+    base = _combine([mycapn_env, lib_env], [kind.env for kind in NETLAYERS.values()], extends, envs)
     classes = [thing for thing in things if _is_saved_class(thing) and base.name_of(thing) is None]
     try:
         return PersistenceEnv(*dict.fromkeys(classes), extends=[base])

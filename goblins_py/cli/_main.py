@@ -147,13 +147,13 @@ def repl(store: str | None, sources: tuple[str, ...], *, host: str | None, port:
     An input that fails is undone, with the names that it bound. An input may [cyan]await[/] promises; then
     each stretch between two awaits is a turn. Ctrl-C ends a wait (what was sent stays sent), Ctrl-D leaves.
 
-    All names of goblins_py are at hand, netlayers and stores, and [cyan]mycapn[/], which listens on loopback
-    unless there is a --host. If stdin is no terminal, each statement of it is one input, and the exit code is
-    1 if one failed.
+    All names of goblins_py and goblins_py.lib are at hand, netlayers and stores, and [cyan]mycapn[/], which
+    listens on loopback unless there is a --host. If stdin is no terminal, each statement of it is one input,
+    and the exit code is 1 if one failed.
 
     With --store there is [cyan]home[/]: what it keeps is there next time, and so are the URIs that mycapn
-    gave out. Kept are values, and objects of classes that --load brings (give it each time); classes typed here
-    and other variables are not.
+    gave out. Kept are values, and objects of classes that --load brings (give it each time); classes typed
+    here and other variables are not.
 
     [bold]Examples[/]
 

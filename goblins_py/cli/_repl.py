@@ -15,7 +15,6 @@ from goblins_py.errors import (
     UnknownObjectError,
 )
 from goblins_py.repl import HOME_NAME, Home, ReplOptions, run_repl
-from goblins_py.runtime import mycapn_env
 from persistence import SyrupStore
 
 __all__ = ["repl"]
@@ -31,7 +30,7 @@ def repl(store: str | None, sources: Sequence[str], *, host: str | None, port: i
         netlayer=lambda: kind.listening(reach),
         modules=modules,
         store=None if store is None else SyrupStore(store),
-        env=make_env(modules, mycapn_env, own, *(each.env for each in NETLAYERS.values())),
+        env=make_env(modules, own),
     )
     try:
         return run_repl(options)

@@ -27,7 +27,7 @@ from goblins_py.errors import (
     VersionMismatchError,
 )
 from goblins_py.locators import Sturdyref
-from goblins_py.runtime import OpenVat, mycapn_env, open_persistent_vat, open_vat, spawn_mycapn
+from goblins_py.runtime import OpenVat, open_persistent_vat, open_vat, spawn_mycapn
 from persistence import SyrupStore
 
 __all__ = ["ServeOptions", "serve"]
@@ -110,8 +110,7 @@ async def _bring_up(options: ServeOptions, program: Program, args: tuple[object,
             yield _Up(vat, mycapn, served, restored=False)
         return
     store = SyrupStore(options.store)
-    kinds = [NETLAYERS[name].env for name in NETLAYERS]
-    env = make_env([program.module], mycapn_env, PersistenceEnv(named={"goblins-served": Served}), *kinds)
+    env = make_env([program.module], PersistenceEnv(named={"goblins-served": Served}))
     opening = open_persistent_vat(env, roots, store, name=name, verbose=options.verbose_errors)
     async with opening as (vat, restored):
         mycapn, served = _roots_of(restored, options, program)

@@ -33,6 +33,7 @@ __all__ = ["ReplOptions", "run_repl"]
 
 _PRELUDE: Final = """
 from goblins_py import *
+from goblins_py.lib import *
 from netlayers import LoopbackNetlayer, LoopbackNetwork, TcpTlsNetlayer, tcp_tls_env
 from persistence import MemoryStore, SyrupStore
 """
