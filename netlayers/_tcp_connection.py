@@ -18,7 +18,7 @@ from goblins_py.errors import SyrupDecodeError
 from netlayers._syrup_frames import Deframer, frame
 from netlayers._tcp_options import acknowledge_at_once
 
-__all__ = ["FramedTcpConnection", "TcpConnection", "linger"]
+__all__ = ["FramedTcpConnection", "TcpConnection", "hang_up", "linger"]
 
 _MOST: Final = 64 * 1024
 """The most that one `receive` of a stream returns, in bytes."""
@@ -96,7 +96,7 @@ class TcpConnection(Connection):
         if not self._closed:
             self._closed = True
             trio.lowlevel.notify_closing(self._sock)
-            _hang_up(self._sock)
+            hang_up(self._sock)
             if not self._retain:
                 self._sock.close()
         await trio.lowlevel.checkpoint()
@@ -207,7 +207,7 @@ async def linger(sock: socket.socket, seconds: float) -> None:
                     return
 
 
-def _hang_up(sock: socket.socket) -> None:
+def hang_up(sock: socket.socket) -> None:
     """End our side, and take in what has come: closing with unread input would be a reset."""
     with suppress(OSError):
         sock.shutdown(socket.SHUT_WR)

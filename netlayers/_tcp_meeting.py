@@ -17,7 +17,7 @@ import trio
 from goblins_py.abc import Establisher, Io
 from goblins_py.errors import ConnectFailedError, InvalidHintError, UnknownTransportError
 from goblins_py.locators import PeerLocator
-from netlayers._tcp_connection import FramedTcpConnection, TcpConnection, linger
+from netlayers._tcp_connection import FramedTcpConnection, TcpConnection, hang_up, linger
 from netlayers._tcp_options import tune
 
 __all__ = ["TRANSPORT", "Framing", "dial", "read_address", "serve"]
@@ -114,6 +114,7 @@ async def _meet(sock: socket.socket, establisher: Establisher) -> None:
     with sock:
         connection = await _recognise(sock)
         if connection is None:
+            hang_up(sock)
             return
         try:
             await establisher.run(connection)
