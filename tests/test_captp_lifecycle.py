@@ -313,6 +313,17 @@ def test_nothing_waits_at_our_promises_for_a_peer_that_is_gone() -> None:
     assert 0 == len(ours._state.listeners)
 
 
+def test_a_listen_that_was_answered_is_forgotten() -> None:
+    """While the session lives on, too."""
+    stranger = Stranger()
+    stranger.say(OpDeliver(DescExport(0), (Symbol("promise"),), 1, DescImportObject(1)))
+    stranger.say(*[OpListen(DescExport(1), DescImportObject(2))] * 3)
+    waiting = stranger.us.session._outbound.listening
+    assert 3 == len(waiting) == stranger.us.session._outbound.unanswered
+    assert 3 == len(stranger.say(OpDeliver(DescExport(2), (Symbol("fulfill"), 1), False, False)))
+    assert 0 == len(waiting) == stranger.us.session._outbound.unanswered
+
+
 def test_a_session_that_ended_can_be_collected() -> None:
     """With all that belonged to it."""
     pair = Pair()

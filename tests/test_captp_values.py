@@ -278,7 +278,7 @@ def tree(leaves):
     everything = st.one_of(
         leaves,
         st.lists(hashable, max_size=3).map(tuple),
-        st.dictionaries(strategies.scalars, hashable, max_size=3),
+        st.dictionaries(strategies.scalars.filter(lambda key: key == key), hashable, max_size=3),  # noqa: PLR0124
         st.builds(Tagged, st.text(st.characters(exclude_categories=["Cs"]), max_size=3), hashable),
     )
     return everything

@@ -54,7 +54,6 @@ class Inbound:
         self._references = references
         self._outbound = outbound
         self._max_answers = limits.answers
-        self._listening: dict[Reply, Promise[object]] = {}
 
     def sever(self, reason: str) -> None:
         """Break all that waits for the peer, once; and let nothing wait here for it."""
@@ -62,19 +61,19 @@ class Inbound:
         for thing in self._references.imports.living():
             if isinstance(thing, Promise):
                 self.events.append(Resolve(thing, broken))
-        for reply, promise in self._listening.items():
+        for reply, promise in self._outbound.listening.items():
             self.events.append(Dismiss(promise, reply))
-        self._listening.clear()
 
     # --- messages ----------------------------------------------------------------
 
     def deliver(self, operation: OpDeliver) -> None:
         """A message for one of our objects, or for a resolver: the answer to a question of ours."""
-        target = self._references.find(operation.to)
+        references = self._references
+        target = references.find(operation.to)
         if type(target) is Question:
             self._settle(target, operation)
             return
-        args, kwargs = read_args(operation.args, self._references)
+        args, kwargs = read_args(operation.args, references)
         answer = self._answer_for(operation)
         self.events.append(Message(target, args, kwargs, answer=answer))  # type: ignore[arg-type]
 
@@ -107,12 +106,17 @@ class Inbound:
 
     def _settle(self, question: Question, operation: OpDeliver) -> None:
         """The peer settles one of our questions."""
-        args = operation.args
-        if len(args) != 2 or (args[0] != _FULFILL and args[0] != _BREAK):
-            raise RemoteProtocolError("a resolver takes fulfill or break, and one value")
-        value = read_value(args[1], self._references)
-        outcome = outcome_of(value) if args[0] == _FULFILL else Broken(read_reason(value))
-        self._resolve(question, outcome)
+        try:
+            verb, value = operation.args
+        except ValueError:
+            raise RemoteProtocolError("a resolver takes fulfill or break, and one value") from None
+        value = read_value(value, self._references)
+        if verb == _FULFILL:
+            self._resolve(question, outcome_of(value))
+        elif verb == _BREAK:
+            self._resolve(question, Broken(read_reason(value)))
+        else:
+            raise RemoteProtocolError("a resolver was sent something else than fulfill or break")
         answer = self._answer_for(operation)
         if answer is not None:
             self.events.append(Resolve(answer, Fulfilled(None)))
@@ -131,7 +135,7 @@ class Inbound:
             raise RemoteProtocolError("op:listen to a resolver")
         reply = self._reply_to(operation.resolver)
         if isinstance(target, Promise):
-            self._listening[reply] = target
+            self._outbound.listening[reply] = target
             self.events.append(Listen(target, reply))
         else:
             self._outbound.reply(reply, Fulfilled(target))

@@ -13,7 +13,7 @@ What other systems write for what Syrup has no notation for (wire/goblins 3.7, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from goblins_py.actors import Promise, Ref
@@ -80,10 +80,7 @@ def read_args(
     args: tuple[Any, ...], references: References
 ) -> tuple[tuple[Any, ...], dict[str, object] | None]:
     """Positional and keyword arguments of a received list."""
-    for arg in args:
-        if type(arg) not in _ATOMS:
-            break
-    else:
+    if _flat(args):
         return args, None
     values = tuple([read_value(arg, references) for arg in args])
     for value in values:
@@ -139,18 +136,24 @@ def _read_descriptor(descriptor: Any, references: References) -> object:
     return references.designate(descriptor)
 
 
+def _flat(items: Iterable[object]) -> bool:
+    """Are all of them what they will be already?"""
+    return _ATOMS.issuperset(map(type, items))
+
+
 def _read_tuple(value: tuple[Any, ...], references: References) -> tuple[Any, ...]:
-    for item in value:
-        if type(item) not in _ATOMS:
-            return tuple([read_value(item, references) for item in value])
-    return value
+    return value if _flat(value) else tuple([read_value(item, references) for item in value])
 
 
 def _read_set(value: frozenset[Any], references: References) -> object:
+    if _flat(value):
+        return value
     return _same_size(frozenset([read_value(item, references) for item in value]), value)
 
 
 def _read_map(value: Map[Any, Any], references: References) -> object:
+    if _flat(value) and _flat(value.values()):
+        return value
     try:
         pairs = [(read_value(key, references), read_value(item, references)) for key, item in value.items()]
         return _same_size(Map(pairs), value)

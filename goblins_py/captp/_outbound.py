@@ -41,6 +41,7 @@ class Outbound:
     Attributes:
         waiting: promises that somebody here listens to, held until the peer settles them.
         unanswered: how many calls and listens of the peer's wait for a `reply`.
+        listening: the promises of ours at which such replies wait for a listen of the peer's.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Outbound:
     ) -> None:
         self.waiting: set[Promise[object]] = set()
         self.unanswered = 0
+        self.listening: dict[Reply, Promise[object]] = {}
         self._home = home
         self._references = references
         self._outbox = outbox
@@ -60,6 +62,7 @@ class Outbound:
         """From now on nothing can be sent."""
         self._severed = reason
         self.waiting.clear()
+        self.listening.clear()
         self._spent.clear()
 
     # --- messages --------------------------------------------------------------
@@ -137,6 +140,8 @@ class Outbound:
         self.unanswered -= 1
         if self._severed is not None:
             return
+        if self.listening:
+            self.listening.pop(reply, None)
         try:
             verdict = self._references.write(self._verdict(outcome))
         except NotPassableError as error:

@@ -186,20 +186,6 @@ def _reader(label: str, cls: type) -> Callable[[tuple[Any, ...]], object]:
     return read
 
 
-def _position_reader(label: str, cls: type) -> Callable[[tuple[Any, ...]], object]:
-    """The same, faster, for a record whose only field is a position: most of all records."""
-    slow = _reader(label, cls)
-
-    def read(values: tuple[Any, ...]) -> object:
-        if len(values) == 1:
-            position = values[0]
-            if type(position) is int and position >= 0:
-                return cls(position)
-        return slow(values)
-
-    return read
-
-
 def _deliver_reader(label: str, cls: type) -> Callable[[tuple[Any, ...]], object]:
     """The same, faster, for the most frequent operation."""
     slow = _reader(label, cls)
@@ -221,10 +207,10 @@ def _deliver_reader(label: str, cls: type) -> Callable[[tuple[Any, ...]], object
 
 _TARGETS: Final = (DescExport, DescAnswer)
 _RESOLVERS: Final = (DescImportObject, DescImportPromise)
-_FAST: Final = {"op:deliver": _deliver_reader} | {
-    label: _position_reader for label in TABLE if label.startswith("desc:")
+_READERS: Final = {label: _reader(label, cls) for label, cls in TABLE.items()} | {
+    "op:deliver": _deliver_reader("op:deliver", OpDeliver)
 }
-_READERS: Final = {label: _FAST.get(label, _reader)(label, cls) for label, cls in TABLE.items()}
+_DESCRIPTORS: Final = {label: cls for label, cls in TABLE.items() if label.startswith("desc:")}
 
 
 def read_record(label: object, fields: tuple[Any, ...]) -> Any:
@@ -234,7 +220,13 @@ def read_record(label: object, fields: tuple[Any, ...]) -> Any:
         RemoteProtocolError: one of ours with fields that do not fit it.
     """
     if type(label) is Symbol:
-        reader = _READERS.get(label.name)
+        name = label.name
+        descriptor = _DESCRIPTORS.get(name)
+        if descriptor is not None and len(fields) == 1:  # what most records are: without a detour
+            position = fields[0]
+            if type(position) is int and position >= 0:
+                return descriptor(position)
+        reader = _READERS.get(name)
         if reader is not None:
             return reader(fields)
     return Record(label, fields)
