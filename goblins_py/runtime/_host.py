@@ -107,8 +107,9 @@ class TrioHost:
             await trio.sleep(seconds)
             home.post(item)
 
-        if self._timers is not None:
-            self._timers.start_soon(later)
+        if self._timers is None:
+            raise ActorError("the vat has not started")
+        self._timers.start_soon(later)
 
     async def wait(self, promise: object) -> object:
         """Wait for a promise of this vat; in any trio task, of any thread."""
@@ -155,15 +156,26 @@ class TrioHost:
 
     # --- running ------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """The vat's loop. Ends only by cancellation."""
-        async with trio.open_nursery() as self._timers:
-            while True:
-                if not self.vat.busy and not self._flushables:
-                    await self._wakeup.wait()
-                self._wakeup = trio.Event()
-                self.run_pending()
-                await trio.lowlevel.checkpoint()
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """The vat's loop, started once there are timers.
+
+        Ends only by cancellation; a bug of ours closes the vat, so that nobody waits for it.
+        """
+        try:
+            async with trio.open_nursery() as self._timers:
+                task_status.started()
+                await self._loop()
+        except Exception:
+            self.release(self.vat.close())
+            raise
+
+    async def _loop(self) -> None:
+        while True:
+            if not self.vat.busy and not self._flushables:
+                await self._wakeup.wait()
+            self._wakeup = trio.Event()
+            self.run_pending()
+            await trio.lowlevel.checkpoint()
 
     def feed(self, items: Iterable[Effect]) -> None:
         """Post what came from a peer and run what follows, without a detour over the loop."""

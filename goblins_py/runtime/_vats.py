@@ -193,7 +193,7 @@ async def _hosted(name: str, store: Store | None, *, verbose: bool) -> AsyncIter
     try:
         with _one_error():
             async with trio.open_nursery() as core:
-                core.start_soon(host.run)
+                await core.start(host.run)
                 core.start_soon(host.commit_forever)
                 async with trio.open_nursery() as tasks:
                     host.io = VatIo(vat, tasks)
