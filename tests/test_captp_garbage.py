@@ -18,6 +18,7 @@ from goblins_py.captp._records import (
     OpDeliver,
     OpGcAnswers,
     OpGcExports,
+    OpListen,
 )
 from goblins_py.syrup import Symbol
 
@@ -189,6 +190,23 @@ def test_an_exported_object_is_held_as_long_as_the_peer_holds_it() -> None:
     pair.collect()
     assert weak() is None
     assert kept
+
+
+def test_a_promise_that_nobody_can_settle_any_more_breaks_at_the_peer() -> None:
+    """Its resolver was collected: the peer is told, and the call counts as answered."""
+    stranger = Stranger()
+    promise, resolver = stranger.us.do(make_promise)
+    position = stranger.us.session.references.exports.add(promise)
+    stranger.say(OpListen(DescExport(position), DescImportObject(4)), OpGcExports((position,), (1,)))
+    del promise
+    assert ({}, []) == garbage_of(stranger)
+    del resolver
+    gc.collect()
+    assert stranger.us.session.has_garbage
+    stranger.us.session.collect()
+    told, _ = stranger.read()
+    assert (DescExport(4), S("break")) == (told.to, told.args[0])
+    assert 0 == stranger.us.session._outbound.unanswered
 
 
 @pytest.mark.parametrize(

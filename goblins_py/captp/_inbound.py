@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
+from weakref import ReferenceType
 
 from goblins_py.actors import (
     Broken,
@@ -61,8 +62,10 @@ class Inbound:
         for thing in self._references.imports.living():
             if isinstance(thing, Promise):
                 self.events.append(Resolve(thing, broken))
-        for reply, promise in self._outbound.listening.items():
-            self.events.append(Dismiss(promise, reply))
+        for reply, weak in list(self._outbound.listening.items()):
+            promise = weak()
+            if promise is not None:
+                self.events.append(Dismiss(promise, reply))
 
     # --- messages ----------------------------------------------------------------
 
@@ -135,7 +138,7 @@ class Inbound:
             raise RemoteProtocolError("op:listen to a resolver")
         reply = self._reply_to(operation.resolver)
         if isinstance(target, Promise):
-            self._outbound.listening[reply] = target
+            self._outbound.listening[reply] = ReferenceType(target)
             self.events.append(Listen(target, reply))
         else:
             self._outbound.reply(reply, Fulfilled(target))

@@ -6,8 +6,9 @@ somebody sent: what cannot be sent breaks the promise of its answer.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
-from weakref import WeakSet
+from weakref import ReferenceType, WeakKeyDictionary, WeakSet
 
 from goblins_py.actors import Broken, Fulfilled, Message, Outcome, Promise, Resolve, Vat
 from goblins_py.captp._limits import SessionLimits
@@ -26,13 +27,14 @@ from goblins_py.captp._records import (
 from goblins_py.captp._references import SessionReferences
 from goblins_py.captp._reply import Reply
 from goblins_py.captp._tables import HeldKind, Remote
-from goblins_py.errors import GoblinsError, NotPassableError, QueueFullError, SessionSeveredError
+from goblins_py.errors import GoblinsError, NotPassableError, QueueFullError, Refusal, SessionSeveredError
 from goblins_py.syrup import Symbol
 
 __all__ = ["Outbound"]
 
 _FULFILL: Final = Symbol("fulfill")
 _BREAK: Final = Symbol("break")
+_NEVER: Final = "nobody is left who could settle this promise"
 
 
 class Outbound:
@@ -41,6 +43,7 @@ class Outbound:
     Attributes:
         waiting: promises that somebody here listens to, held until the peer settles them.
         unanswered: how many calls and listens of the peer's wait for a `reply`.
+        lost: resolvers of those whose promise Python has collected: nobody could settle it any more.
         listening: the promises of ours at which such replies wait for a listen of the peer's.
     """
 
@@ -49,7 +52,8 @@ class Outbound:
     ) -> None:
         self.waiting: set[Promise[object]] = set()
         self.unanswered = 0
-        self.listening: dict[Reply, Promise[object]] = {}
+        self.lost: deque[int] = deque()
+        self.listening: WeakKeyDictionary[Reply, ReferenceType[Promise[object]]] = WeakKeyDictionary()
         self._home = home
         self._references = references
         self._outbox = outbox
@@ -138,16 +142,19 @@ class Outbound:
     def reply(self, reply: Reply, outcome: Outcome) -> None:
         """Settle a promise of the peer's, through the resolver that it gave us."""
         self.unanswered -= 1
-        if self._severed is not None:
-            return
         if self.listening:
             self.listening.pop(reply, None)
+        self._settle(reply.resolver, outcome)
+
+    def _settle(self, resolver: int, outcome: Outcome) -> None:
+        if self._severed is not None:
+            return
         try:
             verdict = self._references.write(self._verdict(outcome))
         except NotPassableError as error:
             verdict = self._references.write((_BREAK, write_reason(error, verbose=self._home.verbose)))
-        self._outbox.put(b"<10'op:deliver<11'desc:export%d+>%bff>" % (reply.resolver, verdict))
-        self.spend(reply.resolver, 1)
+        self._outbox.put(b"<10'op:deliver<11'desc:export%d+>%bff>" % (resolver, verdict))
+        self.spend(resolver, 1)
 
     def _verdict(self, outcome: Outcome) -> tuple[object, ...]:
         if self._outbox.full:  # a small answer in place of a big one: a peer that does not read gets no more
@@ -161,7 +168,8 @@ class Outbound:
     @property
     def has_garbage(self) -> bool:
         """Is there anything that `collect` would tell the peer?"""
-        return self._severed is None and bool(self._spent or self._references.imports.collected)
+        noted = self._spent or self._references.imports.collected or self.lost
+        return self._severed is None and bool(noted)
 
     def spend(self, position: int, count: int) -> None:
         """We hold something of the peer's so many times less. The bootstrap is not counted."""
@@ -169,7 +177,10 @@ class Outbound:
             self._spent[position] = self._spent.get(position, 0) + count
 
     def collect(self) -> None:
-        """Tell the peer what we hold no more, in one message each."""
+        """Tell the peer what we hold no more, in one message each; and which promises will never settle."""
+        while self.lost:
+            self.unanswered -= 1
+            self._settle(self.lost.popleft(), Broken(Refusal(_NEVER), heard=True))
         answers = []
         for entry in self._references.imports.take_collected():
             if entry.kind is HeldKind.QUESTION:

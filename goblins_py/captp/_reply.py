@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Protocol, cast
 
 from goblins_py.actors import Effect, Home, Listener, Outcome, Outgoing, Promise, Vat
@@ -10,30 +11,38 @@ __all__ = ["Dismiss", "Reply"]
 
 
 class _Replier(Protocol):
+    lost: deque[int]
+
     def reply(self, reply: Reply, outcome: Outcome) -> None:
         """Settle the peer's promise."""
 
 
 class Reply(Listener, Outgoing):
-    """Notified in the vat; tells the peer when the churn is released.
+    """Notified in the vat; tells the peer when the churn is released. Collected before that, it is `lost`.
 
     Attributes:
         resolver: the peer's position of what settles its promise.
     """
 
-    __slots__ = ("_outcome", "_replier", "resolver")
-    _outcome: Outcome
+    __slots__ = ("__weakref__", "_outcome", "_replier", "resolver")
+    _outcome: Outcome | None
 
     def __init__(self, replier: _Replier, resolver: int) -> None:
         self._replier = replier
+        self._outcome = None
         self.resolver = resolver
+
+    def __del__(self) -> None:  # only notes: this may run anywhere, in any thread
+        if self._outcome is None:
+            self._replier.lost.append(self.resolver)
 
     def notify(self, vat: Home, outcome: Outcome) -> None:
         self._outcome = outcome
         cast(Vat, vat).outbox.append(self)
 
     def release(self) -> None:
-        self._replier.reply(self, self._outcome)
+        if self._outcome is not None:
+            self._replier.reply(self, self._outcome)
 
 
 class Dismiss(Effect):
