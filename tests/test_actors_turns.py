@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goblins_py.actors import (
+    Effect,
     actor,
     become,
     call,
@@ -341,6 +342,50 @@ def test_whatever_a_method_raises_breaks_its_promise_and_nothing_else(vat, error
         vat.take(vat.send(thing)())
     assert 1 == len(log.records)
     assert 0 == vat.run(counter.get)
+
+
+def test_the_parts_of_a_group_hold_on_to_no_frames_either(vat) -> None:
+    """A promise that broke with many reasons is as light as with one."""
+
+    def fails() -> None:
+        try:
+            raise KeyError("part")
+        except KeyError as error:
+            raise ExceptionGroup("whole", [error]) from None
+
+    thing = vat.run(spawn, fails)
+    with Log(), pytest.raises(ExceptionGroup) as caught:
+        vat.take(vat.send(thing)())
+    assert caught.value.exceptions[0].__traceback__ is None
+
+
+def test_what_cannot_be_let_go_of_does_not_stop_the_rollback(vat) -> None:
+    """The rest is undone, and the log has it."""
+
+    class Stuck(Effect):
+        def commit(self, home) -> None: ...
+
+        def cancel(self) -> None:
+            raise RecursionError
+
+    counter = vat.run(spawn, Counter)
+
+    def turn() -> None:
+        counter.add()
+        require_turn().effects.append(Stuck())
+        raise LookupError
+
+    with Log() as log, pytest.raises(LookupError):
+        vat.run(turn)
+    assert "could not be let go of" in log.texts[0]
+    assert 0 == vat.run(counter.get)
+
+
+def test_become_works_in_a_message_that_is_sent(vat) -> None:
+    """As in one that is called."""
+    shifty = vat.run(spawn, Shifty)
+    assert "soon" == vat.take(vat.send(shifty).shift())
+    assert "shifted" == vat.run(shifty.get)
 
 
 def test_what_an_outside_turn_raises_is_undone_and_raised_there(vat) -> None:

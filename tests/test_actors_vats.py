@@ -23,7 +23,7 @@ from goblins_py.actors import (
 )
 from goblins_py.actors._portrait import Delta
 from goblins_py.actors._vat import Keeper
-from goblins_py.errors import VatClosedError
+from goblins_py.errors import ActorError, VatClosedError
 from goblins_py.testing import SyncVats
 from vat_kit import Log
 
@@ -183,6 +183,13 @@ def test_who_stops_waiting_is_forgotten(vats) -> None:
     vats.settle()
     assert [] == told
     assert set() == vat.vat.outsiders
+
+
+def test_a_vat_cannot_be_run_from_a_turn(vats) -> None:
+    """It would not be one turn at a time."""
+    vat = vats.open()
+    with pytest.raises(ActorError, match="in a turn"):
+        vat.run(lambda: vat.run(lambda: None))
 
 
 class QuietHost:

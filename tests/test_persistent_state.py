@@ -96,6 +96,9 @@ ENV = PersistenceEnv(Keeps, Box, Point, leaves={"ocapn-peer": PeerLocator})
 LOCATOR = PeerLocator("fake", "designator", {"host": "here"})
 
 
+FAR = SyncVats().open("far").run(spawn, Box)
+
+
 def boxes():
     return spawn(Box), spawn(Keeps)
 
@@ -178,6 +181,7 @@ def test_an_object_that_moves_keeps_its_slot() -> None:
         pytest.param(lambda vat: make_promise()[0], id="a promise that has not settled"),
         pytest.param(lambda vat: make_promise()[1], id="a resolver"),
         pytest.param(lambda vat: Ref(vat.vat.vat, None, Peer()), id="a remote reference"),
+        pytest.param(lambda vat: FAR, id="a far reference"),
         pytest.param(lambda vat: (1, (spawn(Unlisted),)), id="deep inside"),
         pytest.param(lambda vat: spawn(Box, spawn(Unlisted)), id="behind a new object"),
         pytest.param(lambda vat: Map({"key": spawn(Unlisted)}), id="in a map"),

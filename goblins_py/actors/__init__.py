@@ -30,6 +30,7 @@ from goblins_py.actors._reference import (
     Severable,
     is_near,
     is_remote,
+    is_verified,
     method_symbol,
     ref_to,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "current_turn",
     "is_near",
     "is_remote",
+    "is_verified",
     "listen_outside",
     "live",
     "make_message",

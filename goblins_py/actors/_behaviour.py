@@ -20,7 +20,7 @@ from goblins_py.actors._turn import current_turn
 from goblins_py.errors import ActorError, NoCurrentTurnError, NoSuchMethodError
 from goblins_py.syrup import Leaf, Symbol
 
-__all__ = ["actor", "become", "live", "live_fields", "perform", "state_fields", "value"]
+__all__ = ["actor", "become", "live", "perform", "state_fields", "value"]
 
 C = TypeVar("C", bound=type)
 
@@ -193,11 +193,6 @@ _REF_FIELD: Final = _make_ref_field()
 def state_fields(cls: type) -> tuple[str, ...]:
     """The names of the fields that are state, in constructor order."""
     return tuple(field.name for field in attrs.fields(cls) if not field.metadata.get(_LIVE))
-
-
-def live_fields(cls: type) -> tuple[str, ...]:
-    """The names of the fields that are not."""
-    return tuple(field.name for field in attrs.fields(cls) if field.metadata.get(_LIVE))
 
 
 Method = Callable[..., object]

@@ -30,7 +30,9 @@ __all__ = [
 MAX_DEPTH: Final = 100
 """Levels of nesting in one argument. Our choice: below every peer's decode limit."""
 
-_RESERVED: Final = ("desc:", "op:")
+_RESERVED: Final = ("desc:", "op:", "ocapn-")
+_MEANT: Final = frozenset({"void", "undefined", "null", "vec", "user-record"})
+"""Labels that mean something else to whoever reads them."""
 _ATOMS: Final = frozenset({type(None), bool, int, float, bytes, Symbol, type(Null)})
 SIMPLE: Final = _ATOMS | {Ref, Promise}
 """Types of what passes, and can be state, as it is."""
@@ -211,7 +213,7 @@ def _tagged(value: Any, depth: int) -> object:
 
 def _record(value: Any, depth: int) -> object:
     label = value.label
-    if not isinstance(label, Symbol) or label.name.startswith(_RESERVED):
+    if not isinstance(label, Symbol) or label.name.startswith(_RESERVED) or label.name in _MEANT:
         raise NotPassableError("a record whose label is no symbol, or one of CapTP's own, cannot be passed")
     return Record(label, tuple(_items(value.fields, depth)))
 

@@ -20,6 +20,7 @@ __all__ = [
     "bind",
     "is_near",
     "is_remote",
+    "is_verified",
     "message_name",
     "method_symbol",
     "ref_to",
@@ -57,6 +58,11 @@ class Connector(ABC):
     """
 
     __slots__ = ()
+
+    @property
+    def verified(self) -> bool:
+        """Is it certain whom this leads to?"""
+        return False
 
     @abstractmethod
     def deliver(self, target: object, message: object) -> None:
@@ -194,6 +200,15 @@ def is_near(ref: object) -> bool:
     if turn is None:
         raise NoCurrentTurnError("near to what? is_near works only in a turn")
     return isinstance(ref, Ref) and ref._home is turn.home and ref._connector is None
+
+
+def is_verified(ref: object) -> bool:
+    """Is it certain who is behind this reference?
+
+    Of an object of this process, and of a peer whose designator was checked; not of a peer that connected
+    to us without proving its own.
+    """
+    return isinstance(ref, Ref) and (ref._connector is None or ref._connector.verified)
 
 
 def is_remote(ref: object) -> bool:

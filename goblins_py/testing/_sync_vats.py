@@ -16,6 +16,7 @@ from goblins_py.actors import (
     Promise,
     Sender,
     Vat,
+    current_turn,
     listen_outside,
     run_outside,
     sender_for,
@@ -83,7 +84,13 @@ class SyncVat:
         self.deltas: list[Delta] = []
 
     def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Run `function(*args)` as a turn, and all that follows; its result, or raise what it raised."""
+        """Run `function(*args)` as a turn, and all that follows; its result, or raise what it raised.
+
+        Raises:
+            ActorError: called in a turn. VatClosedError.
+        """
+        if current_turn() is not None:
+            raise ActorError("run cannot be called in a turn: call the function")
         outcomes: list[Outcome] = []
         run_outside(self.vat, function, args, outcomes.append)
         self._vats.settle()
