@@ -28,7 +28,6 @@ from goblins_py.captp._records import (
 )
 from goblins_py.errors import DesignatorMismatchError
 from goblins_py.locators import PeerLocator, Sturdyref, parse_uri
-from goblins_py.runtime._switchboard import Switchboard
 from goblins_py.syrup import NEED_DATA, Decoder, Symbol
 from netlayers import TcpTlsNetlayer
 from tcp_tls_kit import anonymous_context, tcp_socket, tls_client
@@ -158,12 +157,12 @@ ECHO = DescAnswer(1)
 
 
 @asynccontextmanager
-async def town(**options):
+async def town(*, handshake=10.0, **options):
     """Alice and Bob in vats of their own, talking already."""
     with trio.fail_after(PATIENCE):
         async with open_vat("alice") as alice, open_vat("bob") as bob:
             netlayer = await alice.run(lambda: spawn(TcpTlsNetlayer, "127.0.0.1", **options))
-            mycapn = await alice.run(lambda: spawn_mycapn(netlayer))
+            mycapn = await alice.run(lambda: spawn_mycapn(netlayer, handshake_timeout=handshake))
             served = await alice.run(spawn, Echo)
             sturdyref = await alice.send(mycapn).register(served, "tcp-tls")
             dialler = await bob.run(lambda: spawn_mycapn(spawn(TcpTlsNetlayer, listen=False)))
@@ -243,10 +242,9 @@ async def test_truncated_records_and_hang_ups_end_nothing_else():
         assert await place.is_fine()
 
 
-async def test_who_never_starts_is_hung_up_on(monkeypatch):
+async def test_who_never_starts_is_hung_up_on():
     """Those who begin a start and stop; others are served all the while."""
-    monkeypatch.setitem(Switchboard.__init__.__kwdefaults__, "handshake", 1.0)
-    async with town() as place:
+    async with town(handshake=1.0) as place:
         strangers = [await place.stranger() for _ in range(20)]
         for stranger in strangers:
             await stranger.send(b"<16'op:")

@@ -14,6 +14,7 @@ class SessionLimits:
     Attributes:
         message_size: bytes of one message, either way: a larger one of ours breaks, of the peer's aborts.
         depth: of nesting in one message.
+        items: values in one message, at any depth; memory and time go with them more than with bytes.
         greeting_size: bytes of the peer's op:start-session.
         exports: entries of ours that the peer may hold, questions included; beyond it messages break.
         answers: answers that the peer may keep, and calls of its that may be unanswered; beyond, abort.
@@ -23,6 +24,7 @@ class SessionLimits:
 
     message_size: int = 8 * 2**20
     depth: int = 128
+    items: int = 250_000
     greeting_size: int = 64 * 2**10
     exports: int = 1_000_000
     answers: int = 100_000

@@ -14,6 +14,7 @@ What other systems write for what Syrup has no notation for (wire/goblins 3.7, w
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from keyword import iskeyword
 from typing import Any, Final, Protocol
 
 from goblins_py.actors import Promise, Ref
@@ -22,7 +23,7 @@ from goblins_py.errors import NotPassableError, RemoteProtocolError
 from goblins_py.locators import PeerLocator, Sturdyref
 from goblins_py.syrup import Map, Null, NullType, Record, Symbol, Tagged, Value
 
-__all__ = ["References", "read_args", "read_value", "write_args", "writer"]
+__all__ = ["References", "has_long_integer", "read_args", "read_value", "write_args", "writer"]
 
 _KEYWORD: Final = Symbol("kw")
 _VOID: Final = Record(Symbol("void"), ())
@@ -72,8 +73,29 @@ def write_args(args: tuple[object, ...], kwargs: Mapping[str, object] | None) ->
         return args
     named: list[object] = []
     for name, value in kwargs.items():
-        named += [Record(_KEYWORD, (Symbol(name.removesuffix("_").replace("_", "-")),)), value]
+        named += [Record(_KEYWORD, (_keyword(name),)), value]
     return (*args, *named)
+
+
+def _keyword(name: str) -> Symbol:
+    """`from_` travels as `from`: only Python's own keywords need the underscore, on either side."""
+    if name.endswith("_") and iskeyword(name[:-1]):
+        name = name[:-1]
+    return Symbol(name.replace("_", "-"))
+
+
+def has_long_integer(value: Any, digits: int) -> bool:
+    """Is there an integer of more digits anywhere in a value?"""
+    kind = type(value)
+    if kind is int:
+        return bool(abs(value) >= 10**digits)
+    if kind is tuple or kind is frozenset:
+        return any(has_long_integer(item, digits) for item in value)
+    if kind is Map:
+        return any(has_long_integer(item, digits) for pair in value.items() for item in pair)
+    if kind is Record:
+        return has_long_integer(value.fields, digits)
+    return has_long_integer(value.value, digits) if kind is Tagged else False
 
 
 def read_args(
@@ -112,7 +134,8 @@ def _split(values: tuple[Any, ...]) -> tuple[tuple[object, ...], dict[str, objec
 def _keyword_name(keyword: Record) -> str:
     match keyword.fields:
         case (Symbol(name=name),):
-            return name.replace("-", "_")
+            name = name.replace("-", "_")
+            return f"{name}_" if iskeyword(name) else name
         case _:
             raise RemoteProtocolError("malformed keyword")
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from goblins_py.actors import Connector, Promise, Ref, RemotePending, Vat, resolver_for
 from goblins_py.captp._limits import SessionLimits
-from goblins_py.captp._marshal import writer
+from goblins_py.captp._marshal import has_long_integer, writer
 from goblins_py.captp._records import DescAnswer, DescExport, DescImportObject, DescImportPromise
 from goblins_py.captp._tables import Exported, Exports, HeldKind, Imports, Question, Remote
 from goblins_py.errors import NotPassableError, RemoteProtocolError
-from goblins_py.syrup import Record, Symbol, Value, encode
+from goblins_py.syrup import Limits, Record, Symbol, Value, encode
 
 __all__ = ["SessionReferences"]
 
 _OUR_PROMISE: Final = Symbol("desc:import-promise")
 _OUR_OBJECT: Final = Symbol("desc:import-object")
 _YOUR_EXPORT: Final = Symbol("desc:export")
+_DIGITS: Final = Limits().digits
+_MANY_DIGITS: Final = re.compile(rb"\d{%d}[+-]" % _DIGITS)
+"""A quick look for what is too long for any peer's decoder; it may also be found in a byte string."""
 _ENVELOPE: Final = 200
 """Bytes of a message besides its arguments, generously."""
 
@@ -61,6 +65,9 @@ class SessionReferences:
         except (TypeError, ValueError) as error:  # SyrupEncodeError and NotPassableError are TypeErrors
             self._undo_written()
             raise NotPassableError(str(error)) from None
+        if len(data) > _DIGITS and _MANY_DIGITS.search(data) and has_long_integer(value, _DIGITS):
+            self._undo_written()
+            raise NotPassableError(f"an integer of more than {_DIGITS} digits: digits limit")
         if len(data) > self._max_size:
             self._undo_written()
             raise NotPassableError(f"a message of {len(data)} bytes: message_size limit")

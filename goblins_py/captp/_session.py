@@ -59,6 +59,7 @@ class Session(Connector):
         self.peer_key = b""
         self.reason = ""
         self.aborted = False
+        self._verified = False
         self._limits = limits = limits or SessionLimits()
         self.dialled = dialled
         self._keys = keys
@@ -68,7 +69,7 @@ class Session(Connector):
         self._inbound = Inbound(home, self.references, self._outbound, limits)
         self._watchers: list[Severable] = []
         self._greeting_bytes = 0
-        size = Limits(value_size=limits.message_size, depth=limits.depth)
+        size = Limits(value_size=limits.message_size, depth=limits.depth, items=limits.items)
         self._decoder = Decoder(size, special=read_record)
         self._outbox.put(operation_bytes(greeting(keys, location)))
 
@@ -81,6 +82,14 @@ class Session(Connector):
     def their_side(self) -> bytes:
         """The id of the peer's side, once started."""
         return side_id(self.peer_key)
+
+    @property
+    def verified(self) -> bool:
+        return self._verified
+
+    def verify(self) -> None:
+        """The runtime is certain who the peer is."""
+        self._verified = True
 
     # --- bytes and events ------------------------------------------------------
 

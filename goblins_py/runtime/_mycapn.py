@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
+import attrs
+
 from goblins_py.actors import (
     PersistenceEnv,
     Promise,
@@ -16,9 +18,10 @@ from goblins_py.actors import (
     send,
     spawn,
 )
+from goblins_py.captp import SessionLimits
 from goblins_py.errors import LocatorError, NetlayerError, UnknownSwissNumError, UnknownTransportError
 from goblins_py.locators import PeerLocator, Sturdyref, parse_uri
-from goblins_py.runtime._switchboard import Switchboard
+from goblins_py.runtime._switchboard import HANDSHAKE_TIMEOUT, Switchboard
 from goblins_py.syrup import Map, Symbol
 
 __all__ = ["Bootstrap", "MyCapn", "Registry", "mycapn_env", "spawn_mycapn"]
@@ -95,6 +98,8 @@ class MyCapn:
 
     _netlayers: Map[str, Ref[Any]]
     _registry: Ref[Registry]
+    _limits: Map[str, int] = Map()
+    _handshake: float = HANDSHAKE_TIMEOUT
     _switchboard: Switchboard | None = live()
     _broken: dict[str, BaseException] | None = live()
 
@@ -111,7 +116,9 @@ class MyCapn:
 
     def _make_switchboard(self) -> Switchboard:
         vat: Any = require_turn().home
-        return Switchboard(vat, vat.host.io, spawn(Bootstrap, self._registry))
+        limits = SessionLimits(**self._limits)
+        bootstrap = spawn(Bootstrap, self._registry)
+        return Switchboard(vat, vat.host.io, bootstrap, limits=limits, handshake=self._handshake)
 
     def register(self, ref: Ref[Any], transport: str | Symbol) -> Promise[Sturdyref]:
         """Make an object reachable.
@@ -204,8 +211,16 @@ mycapn_env = PersistenceEnv(
 """What a persistent vat needs to save and restore a mycapn, and sturdyrefs in anybody's state."""
 
 
-def spawn_mycapn(*netlayers: Ref[Any]) -> Ref[MyCapn]:
+def spawn_mycapn(
+    *netlayers: Ref[Any],
+    limits: SessionLimits | None = None,
+    handshake_timeout: float = HANDSHAKE_TIMEOUT,
+) -> Ref[MyCapn]:
     """Spawn a mycapn in the current vat, over netlayers of the same vat.
+
+    Args:
+        limits: of each session.
+        handshake_timeout: seconds from a connection to the peer's op:start-session.
 
     Raises:
         NetlayerError: two of one name.
@@ -213,4 +228,5 @@ def spawn_mycapn(*netlayers: Ref[Any]) -> Ref[MyCapn]:
     named: dict[str, Ref[Any]] = {netlayer.netlayer_name(): netlayer for netlayer in netlayers}
     if len(named) != len(netlayers):
         raise NetlayerError("two netlayers of one name")
-    return spawn(MyCapn, Map(named), spawn(Registry))
+    bounds: Map[str, int] = Map(attrs.asdict(limits) if limits is not None else {})
+    return spawn(MyCapn, Map(named), spawn(Registry), bounds, float(handshake_timeout))

@@ -194,7 +194,7 @@ class Switchboard(NearOnly):
     ) -> None:
         def notice(event: Started | Severed) -> None:
             if isinstance(event, Started):
-                self._do(self._peers.started(event.location, session, believe(event.location)))
+                self._started(session, event.location, believe(event.location))
             else:
                 self._ended(session)
 
@@ -205,6 +205,11 @@ class Switchboard(NearOnly):
         finally:
             self._ended(session)
             del self._pumps[session]
+
+    def _started(self, session: Session, claimed: PeerLocator, belief: Belief) -> None:
+        if belief in {Belief.DIALLED, Belief.PROVED}:
+            session.verify()
+        self._do(self._peers.started(claimed, session, belief))
 
     def _ended(self, session: Session) -> None:
         self._do(self._peers.ended(session, session.peer or session.dialled, session.reason))

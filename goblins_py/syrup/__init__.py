@@ -4,12 +4,13 @@ Bytes in, values out, and back; no I/O, no CapTP. A reference, a promise or None
 this package but something that the `special` of its caller writes and reads.
 """
 
-from goblins_py.syrup._decode import Decoder, decode
+from goblins_py.syrup._decode import Decoder
 from goblins_py.syrup._encode import encode
 from goblins_py.syrup._frozen import Map, freeze
 from goblins_py.syrup._limits import NEED_DATA, Limits, NeedData
 from goblins_py.syrup._same import same
 from goblins_py.syrup._values import Leaf, Null, NullType, Record, Symbol, Tagged, Value
+from goblins_py.syrup._whole import decode
 
 __all__ = [
     "NEED_DATA",

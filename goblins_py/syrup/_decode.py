@@ -20,7 +20,7 @@ from goblins_py.syrup._collect import make_map, make_set
 from goblins_py.syrup._limits import DEFAULT_LIMITS, NEED_DATA, Limits
 from goblins_py.syrup._values import Record, Symbol, Value
 
-__all__ = ["Decoder", "decode"]
+__all__ = ["Decoder"]
 
 
 _LIST, _DICT, _SET, _RECORD, _NOTHING = ord("["), ord("{"), ord("#"), ord("<"), -1
@@ -86,6 +86,7 @@ class Decoder:
         self._items: list[Value] = []
         self._kind = _NOTHING
         self._closer = _NOTHING
+        self._count = 0  # of items in the containers of this value that are closed
         # Symbols already seen. Bounded, because the peer fills it.
         self._symbols: dict[bytes, Symbol] = {}
         # Canonical only: the bytes of the value that have left _buffer.
@@ -177,6 +178,7 @@ class Decoder:
         stack, items, kind, closer = self._stack, self._items, self._kind, self._closer
         symbols, special = self._symbols, self._special
         depth, bound, openers = self._limits.depth, self._bound, _OPENERS
+        count, most = self._count, self._limits.items
         value: Value
         if self._digits and position < size:
             value = self._number()
@@ -190,6 +192,9 @@ class Decoder:
             code = buffer[position]
             if code == closer:
                 position += 1
+                count += len(items)
+                if count > most:
+                    raise self._fault(f"more than {most} items in a value: items limit", position - 1)
                 if kind == _LIST:
                     value = tuple(items)
                 elif kind == _RECORD and items:
@@ -279,8 +284,15 @@ class Decoder:
         else:
             self._position = position
             self._need = 1
-        self._items, self._kind, self._closer = items, kind, closer
+        self._items, self._kind, self._closer, self._count = items, kind, closer, count
+        self._check_items(position)
         return NEED_DATA
+
+    def _check_items(self, position: int) -> None:
+        """Those of the open containers count, too: looked at now and then, so that it costs nothing."""
+        count = self._count + len(self._items) + sum(len(items) for items, _, _ in self._stack)
+        if count > self._limits.items:
+            raise self._fault(f"more than {self._limits.items} items in a value: items limit", position)
 
     def _complete(self) -> Value:
         """Hand out the one value in `_items`, which ends at `_position`."""
@@ -293,6 +305,7 @@ class Decoder:
             self._raw.clear()
         self._start = end
         self._need = 1
+        self._count = 0
         return value
 
     def _slow(self, code: int) -> Value:
@@ -368,25 +381,3 @@ class Decoder:
 
     def _fault(self, text: str, position: int) -> SyrupDecodeError:
         return SyrupDecodeError(text, self._base + position)
-
-
-def decode(
-    data: bytes | bytearray | memoryview,
-    *,
-    canonical: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
-    special: Callable[[Value, tuple[Value, ...]], Value] | None = None,
-) -> Value:
-    """Read exactly one value; see `Decoder` for the arguments.
-
-    Raises:
-        SyrupDecodeError: it is none, or not whole, or something follows it.
-    """
-    decoder = Decoder(limits, canonical=canonical, special=special)
-    decoder.feed(data)
-    value = decoder.next_value()
-    if value is NEED_DATA:
-        raise SyrupDecodeError("the input ends within a value", len(data))
-    if decoder.buffered:
-        raise SyrupDecodeError("something follows the value", decoder.offset)
-    return value

@@ -34,11 +34,14 @@ class Limits:
             75 times its bytes in memory (many sets of one member are the worst, dictionaries 46,
             lists 19): for peers, choose it accordingly.
         digits: digits of one integer, leading zeros included.
+        items: values inside one top-level value, at any depth. Memory and the time to look at a value go with
+            these, hardly with its bytes.
     """
 
     depth: int = attrs.field(default=128, validator=attrs.validators.ge(1))
     value_size: int = attrs.field(default=64 * 1024 * 1024, validator=attrs.validators.ge(1))
     digits: int = attrs.field(default=4096, validator=attrs.validators.ge(1))
+    items: int = attrs.field(default=2**24, validator=attrs.validators.ge(1))
 
 
 DEFAULT_LIMITS: Final = Limits()
