@@ -4,11 +4,15 @@
 """
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from guile_peer import GuilePeer, why_not
+
+# A shell that runs us in the background ignores SIGINT, and every process that we start would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # CI is one slow shared machine: there, a deadline measures the machine. Failures must be repeatable, too.
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
