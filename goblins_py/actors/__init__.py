@@ -35,7 +35,7 @@ from goblins_py.actors._reference import (
     ref_to,
 )
 from goblins_py.actors._send import Sender, call, make_message, send, send_only
-from goblins_py.actors._spawn import spawn
+from goblins_py.actors._spawn import implant, spawn
 from goblins_py.actors._turn import Effect, Home, Host, current_turn, require_turn
 from goblins_py.actors._vat import Churn, Keeper, Vat
 
@@ -75,6 +75,7 @@ __all__ = [
     "become",
     "call",
     "current_turn",
+    "implant",
     "is_near",
     "is_remote",
     "is_verified",

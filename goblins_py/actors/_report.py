@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final
 
 from goblins_py.actors._reference import Ref
-from goblins_py.errors import GoblinsError, Refusal, RemoteError
+from goblins_py.errors import GoblinsError, HandoffError, Refusal, RemoteError, UnknownSwissNumError
 from goblins_py.syrup import Symbol
 
 __all__ = ["message_label", "report_failure", "report_unheard", "without_traceback"]
@@ -31,7 +31,9 @@ def report_failure(vat: str, label: str, error: BaseException) -> None:
 
     Afterwards the error, and what led to it, hold on to no frames any more: whoever keeps it keeps only it.
     """
-    if isinstance(error, Refusal):
+    if isinstance(
+        error, Refusal | UnknownSwissNumError | HandoffError
+    ):  # the caller's fault, or its bad luck
         _log.info("%s in vat %r refused", label, vat)
     else:
         for each in _chain(error):

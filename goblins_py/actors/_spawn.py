@@ -15,7 +15,7 @@ from goblins_py.actors._reference import Ref, bind
 from goblins_py.actors._turn import Effect, Home, Turn, require_turn
 from goblins_py.errors import ActorError
 
-__all__ = ["spawn", "start_effect"]
+__all__ = ["implant", "spawn", "start_effect"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -100,3 +100,10 @@ def _instance(
     if args or kwargs or is_behaviour(behaviour) or not callable(behaviour):
         raise TypeError("spawn takes an @actor class with its arguments, or a plain callable without any")
     return behaviour
+
+
+def implant(vat: Home, behaviour: object) -> Ref[Any]:
+    """Make an object between turns; for the runtime, which has none of its own."""
+    ref: Ref[Any] = Ref(vat, behaviour)
+    bind(ref, behaviour)
+    return ref

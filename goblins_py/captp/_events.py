@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import attrs
 
-from goblins_py.actors import Effect
+from goblins_py.actors import Effect, Promise
+from goblins_py.captp._handoff import Given
 from goblins_py.locators import PeerLocator
 
-__all__ = ["Event", "Severed", "Started"]
+__all__ = ["Event", "Introduced", "Severed", "Started"]
 
 
 @attrs.frozen
@@ -28,5 +29,18 @@ class Severed:
     reason: str
 
 
-Event = Started | Severed | Effect
+@attrs.frozen
+class Introduced:
+    """The peer gave us somebody else's object.
+
+    Attributes:
+        given: what is to be withdrawn where.
+        promise: what stands for the object until then.
+    """
+
+    given: Given
+    promise: Promise[object]
+
+
+Event = Started | Severed | Introduced | Effect
 """An `Effect` is to be posted to the home vat."""

@@ -18,7 +18,14 @@ from keyword import iskeyword
 from typing import Any, Final, Protocol
 
 from goblins_py.actors import Promise, Ref
-from goblins_py.captp._records import DescAnswer, DescExport, DescImportObject, DescImportPromise
+from goblins_py.captp._records import (
+    DescAnswer,
+    DescExport,
+    DescImportObject,
+    DescImportPromise,
+    DescSigEnvelope,
+    to_record,
+)
 from goblins_py.errors import NotPassableError, RemoteProtocolError
 from goblins_py.locators import PeerLocator, Sturdyref
 from goblins_py.syrup import Map, Null, NullType, Record, Symbol, Tagged, Value
@@ -58,6 +65,8 @@ def writer(references: References) -> Callable[[object], Value]:
             return _NULL
         if kind is PeerLocator or kind is Sturdyref:
             return value.to_record()
+        if kind is DescSigEnvelope:
+            return to_record(value)
         raise NotPassableError(f"a {kind.__name__} cannot leave its vat")
 
     return write
@@ -212,6 +221,7 @@ _BY_KIND: Final[dict[type, Callable[[Any, References], object]]] = {
     DescAnswer: _read_descriptor,
     DescImportObject: _read_descriptor,
     DescImportPromise: _read_descriptor,
+    DescSigEnvelope: _read_descriptor,
 }
 
 

@@ -24,8 +24,10 @@ from goblins_py.errors import (
 )
 from goblins_py.syrup import Record, Symbol
 
-__all__ = ["read_reason", "write_reason"]
+__all__ = ["NO_REASON", "read_reason", "write_reason"]
 
+NO_REASON: Final = "the remote object failed and gives no reason"
+"""What a Goblins object's failure is read as."""
 _UNTOLD: Final = "the object failed; why is in its own vat's log"
 
 _TOLD: Final[dict[type[Exception], str | None]] = {
@@ -65,7 +67,7 @@ def read_reason(reason: object) -> RemoteError:
     """The exception that a received reason is raised as."""
     match reason:
         case Record(label=Symbol(name="exn:fail:mystery")):
-            return RemoteError("the remote object failed and gives no reason")
+            return RemoteError(NO_REASON)
         case Record(label=Symbol(name="desc:error"), fields=(str() as text, *_)):
             return RemoteError(text)
         case _:

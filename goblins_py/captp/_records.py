@@ -19,8 +19,11 @@ __all__ = [
     "TABLE",
     "DescAnswer",
     "DescExport",
+    "DescHandoffGive",
+    "DescHandoffReceive",
     "DescImportObject",
     "DescImportPromise",
+    "DescSigEnvelope",
     "OpAbort",
     "OpDeliver",
     "OpGcAnswers",
@@ -146,6 +149,35 @@ class OpAbort:
     reason: str = _field(_of(str))
 
 
+@attrs.frozen
+class DescHandoffGive:
+    """An introduction: the holder of the receiver's key may have the gift from the exporter."""
+
+    receiver_key: object = _field(_of(tuple))
+    exporter_location: Record = _field(_of(Record))  # noqa: RUF009
+    session: bytes = _field(_of(bytes))
+    gifter_side: bytes = _field(_of(bytes))
+    gift_id: bytes | str | int = _field(_of(bytes, str, int))
+
+
+@attrs.frozen
+class DescSigEnvelope:
+    """Something and its signature."""
+
+    content: object = _field(lambda value: True)
+    signature: object = _field(_of(tuple))
+
+
+@attrs.frozen
+class DescHandoffReceive:
+    """A receiver asks the exporter for its gift."""
+
+    receiving_session: bytes = _field(_of(bytes))
+    receiving_side: bytes = _field(_of(bytes))
+    handoff_count: int = _field(_position)
+    signed_give: DescSigEnvelope = _field(_of(DescSigEnvelope))  # noqa: RUF009
+
+
 Operation = OpStartSession | OpDeliver | OpListen | OpGcExports | OpGcAnswers | OpAbort
 
 TABLE: Final[dict[str, type]] = {
@@ -153,6 +185,9 @@ TABLE: Final[dict[str, type]] = {
     "desc:import-promise": DescImportPromise,
     "desc:export": DescExport,
     "desc:answer": DescAnswer,
+    "desc:sig-envelope": DescSigEnvelope,
+    "desc:handoff-give": DescHandoffGive,
+    "desc:handoff-receive": DescHandoffReceive,
     "op:start-session": OpStartSession,
     "op:deliver": OpDeliver,
     "op:listen": OpListen,
@@ -210,7 +245,8 @@ _RESOLVERS: Final = (DescImportObject, DescImportPromise)
 _READERS: Final = {label: _reader(label, cls) for label, cls in TABLE.items()} | {
     "op:deliver": _deliver_reader("op:deliver", OpDeliver)
 }
-_DESCRIPTORS: Final = {label: cls for label, cls in TABLE.items() if label.startswith("desc:")}
+_POSITIONS: Final = (DescImportObject, DescImportPromise, DescExport, DescAnswer)
+_DESCRIPTORS: Final = {label: cls for label, cls in TABLE.items() if cls in _POSITIONS}
 
 
 def read_record(label: object, fields: tuple[Any, ...]) -> Any:

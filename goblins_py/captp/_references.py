@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from goblins_py.actors import Connector, Promise, Ref, RemotePending, Vat, resolver_for
+from goblins_py.captp._handoff import HandoffSession, make_give
 from goblins_py.captp._limits import SessionLimits
 from goblins_py.captp._marshal import has_long_integer, writer
-from goblins_py.captp._records import DescAnswer, DescExport, DescImportObject, DescImportPromise
+from goblins_py.captp._records import (
+    DescAnswer,
+    DescExport,
+    DescHandoffGive,
+    DescImportObject,
+    DescImportPromise,
+    DescSigEnvelope,
+    to_record,
+)
 from goblins_py.captp._tables import Exported, Exports, HeldKind, Imports, Question, Remote
 from goblins_py.errors import NotPassableError, RemoteProtocolError
 from goblins_py.syrup import Limits, Record, Symbol, Value, encode
@@ -21,6 +31,8 @@ _YOUR_EXPORT: Final = Symbol("desc:export")
 _DIGITS: Final = Limits().digits
 _MANY_DIGITS: Final = re.compile(rb"\d{%d}[+-]" % _DIGITS)
 """A quick look for what is too long for any peer's decoder; it may also be found in a byte string."""
+_GIFT_ID: Final = 32
+"""Random bytes of a gift's id."""
 _ENVELOPE: Final = 200
 """Bytes of a message besides its arguments, generously."""
 
@@ -31,6 +43,8 @@ class SessionReferences:
     Attributes:
         answers: promises of what the peer's messages return, by the peer's positions.
         bootstrap: the peer's bootstrap object.
+        receiver: the session itself, once started, as the one that gives are made for.
+        on_give: makes a promise of a give that has come.
     """
 
     def __init__(self, home: Vat, connector: Connector, bootstrap: Ref[Any], limits: SessionLimits) -> None:
@@ -43,6 +57,9 @@ class SessionReferences:
         self.bootstrap: Ref[Any] = Ref(home, None, connector)
         self.imports.add(self.bootstrap, 0)
         self._written: list[int] = []
+        self._given: list[tuple[HandoffSession, bytes, Ref[object]]] = []
+        self.receiver: HandoffSession | None = None
+        self.on_give: Callable[[DescSigEnvelope], Promise[object]] = _not_started
         self._special = writer(self)
 
     def clear(self) -> None:
@@ -60,6 +77,7 @@ class SessionReferences:
             NotPassableError: it cannot be sent; then nothing was counted.
         """
         self._written.clear()
+        self._given.clear()
         try:
             data = encode(value, self._special)
         except (TypeError, ValueError) as error:  # SyrupEncodeError and NotPassableError are TypeErrors
@@ -71,6 +89,8 @@ class SessionReferences:
         if len(data) > self._max_size:
             self._undo_written()
             raise NotPassableError(f"a message of {len(data)} bytes: message_size limit")
+        for exporter, gift_id, gift in self._given:
+            exporter.deposit(gift_id, gift)
         return data
 
     def _undo_written(self) -> None:
@@ -80,13 +100,22 @@ class SessionReferences:
 
     def describe(self, thing: Remote) -> Value:
         """The descriptor of something that is being written. Raises `NotPassableError`."""
-        # Third-party handoffs belong here: something that another session's connector imported.
         entry = self.imports.find(thing)
         if entry is not None and entry.kind is HeldKind.IMPORT:
             return Record(_YOUR_EXPORT, (entry.position,))
+        if isinstance(thing, Ref):
+            exporter: object = thing._connector
+            if isinstance(exporter, HandoffSession) and exporter.introducible and self.receiver is not None:
+                return self._give(thing, exporter, self.receiver)
         position = self.exports.add(thing)
         self._written.append(position)
         return Record(_OUR_PROMISE if isinstance(thing, Promise) else _OUR_OBJECT, (position,))
+
+    def _give(self, gift: Ref[object], exporter: HandoffSession, receiver: HandoffSession) -> Value:
+        """A third party's object: an introduction in its place. It is deposited once the message is whole."""
+        gift_id = self._home.host.random_bytes(_GIFT_ID)
+        self._given.append((exporter, gift_id, gift))
+        return to_record(make_give(exporter=exporter, receiver=receiver, gift_id=gift_id))
 
     # --- in ------------------------------------------------------------------
 
@@ -98,6 +127,9 @@ class SessionReferences:
             return self._resolver(thing) if isinstance(thing, Question) else thing
         if kind is DescAnswer:
             return self.answer(descriptor.position)
+        if kind is DescSigEnvelope:
+            # A withdrawal is an argument of the bootstrap's, and of nobody else's.
+            return self.on_give(descriptor) if type(descriptor.content) is DescHandoffGive else descriptor
         return self._imported(descriptor)
 
     def _imported(self, descriptor: DescImportObject | DescImportPromise) -> Remote:
@@ -127,3 +159,7 @@ class SessionReferences:
     def find(self, to: DescExport | DescAnswer) -> Exported:
         """The target of a received operation. Raises `RemoteProtocolError`."""
         return self.exports.get(to.position) if type(to) is DescExport else self.answer(to.position)
+
+
+def _not_started(_: DescSigEnvelope) -> Promise[object]:
+    raise RemoteProtocolError("a give before the session has started")

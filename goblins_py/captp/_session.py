@@ -10,28 +10,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from goblins_py.actors import Connector, Message, Promise, Ref, Severable, Vat
-from goblins_py.captp._events import Event, Severed, Started
+from goblins_py.actors import Broken, Connector, Message, Promise, Ref, Resolve, Severable, Vat
+from goblins_py.captp._events import Event, Introduced, Severed, Started
 from goblins_py.captp._greeting import greeting, read_greeting
+from goblins_py.captp._handoff import HandoffSession, read_give
 from goblins_py.captp._inbound import OPERATIONS, Inbound
-from goblins_py.captp._keys import SessionKeys, side_id
+from goblins_py.captp._keys import SessionKeys, session_id, side_id
 from goblins_py.captp._lifecycle import TRANSITIONS, SessionEvent, SessionState
 from goblins_py.captp._limits import SessionLimits
 from goblins_py.captp._outbound import Outbound
 from goblins_py.captp._outbox import Outbox
-from goblins_py.captp._records import OpAbort, OpStartSession, operation_bytes, read_record
+from goblins_py.captp._records import DescSigEnvelope, OpAbort, OpStartSession, operation_bytes, read_record
 from goblins_py.captp._references import SessionReferences
 from goblins_py.captp._tables import Remote
-from goblins_py.errors import LocatorError, RemoteProtocolError, SyrupDecodeError
+from goblins_py.errors import HandoffError, LocatorError, RemoteProtocolError, SyrupDecodeError
 from goblins_py.locators import PeerLocator
-from goblins_py.syrup import NEED_DATA, Decoder, Limits
+from goblins_py.syrup import NEED_DATA, Decoder, Limits, Record, Symbol, Value
 
 __all__ = ["Session"]
 
 _REASON_LENGTH: Final = 500
+_DEPOSIT: Final = Symbol("deposit-gift")
 
 
-class Session(Connector):
+class Session(Connector, HandoffSession):
     """A session with one peer.
 
     Attributes:
@@ -60,6 +62,9 @@ class Session(Connector):
         self.reason = ""
         self.aborted = False
         self._verified = False
+        self._entered = False
+        self._count = 0
+        self._home = home
         self._limits = limits = limits or SessionLimits()
         self.dialled = dialled
         self._keys = keys
@@ -87,9 +92,61 @@ class Session(Connector):
     def verified(self) -> bool:
         return self._verified
 
-    def verify(self) -> None:
-        """The runtime is certain who the peer is."""
-        self._verified = True
+    def believe(self, *, verified: bool) -> None:
+        """The peer is taken for who it says it is.
+
+        Args:
+            verified: for certain; else for what a claim is worth on a transport without identities.
+        """
+        self._entered = True
+        self._verified = verified
+
+    # --- for handoffs: see `HandoffSession` --------------------------------------
+
+    @property
+    def introducible(self) -> bool:
+        return self._entered and self.state is SessionState.ESTABLISHED
+
+    @property
+    def session_id(self) -> bytes:
+        return session_id(self.our_side, self.their_side)
+
+    @property
+    def our_key(self) -> bytes:
+        return self._keys.public
+
+    @property
+    def their_key(self) -> bytes:
+        return self.peer_key
+
+    @property
+    def their_location(self) -> Record:
+        return self._their_location
+
+    def sign(self, data: bytes) -> Value:
+        return self._keys.sign(data)
+
+    def deposit(self, gift_id: bytes, gift: Ref[object]) -> None:
+        self._outbound.deliver(
+            self.references.bootstrap, Message(self.references.bootstrap, (_DEPOSIT, gift_id, gift))
+        )
+
+    def next_count(self) -> int:
+        """A handoff count that was not used in this session."""
+        count, self._count = self._count, self._count + 1
+        return count
+
+    def skip_counts(self) -> None:
+        """A Guile exporter shares its count among a gifter's receivers: double ours."""
+        self._count = max(1, self._count * 2)
+
+    def _take_give(self, envelope: DescSigEnvelope) -> Promise[object]:
+        promise: Promise[object] = Promise(self._home)
+        try:
+            self._inbound.events.append(Introduced(read_give(envelope, self), promise))
+        except HandoffError as error:
+            self._inbound.events.append(Resolve(promise, Broken(error)))
+        return promise
 
     # --- bytes and events ------------------------------------------------------
 
@@ -186,6 +243,9 @@ class Session(Connector):
         self._advance(SessionEvent.START)
         self.peer_key, location = read_greeting(operation, keys=self._keys, dialled=self.dialled)
         self.peer = location
+        self._their_location = cast(Record, operation.location)
+        self.references.receiver = self
+        self.references.on_give = self._take_give
         self._inbound.events.append(Started(location))
 
     def _advance(self, event: SessionEvent) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -18,9 +19,16 @@ from goblins_py.actors import (
     send,
     spawn,
 )
-from goblins_py.captp import SessionLimits
-from goblins_py.errors import LocatorError, NetlayerError, UnknownSwissNumError, UnknownTransportError
+from goblins_py.captp import Session, SessionLimits
+from goblins_py.errors import (
+    HandoffError,
+    LocatorError,
+    NetlayerError,
+    UnknownSwissNumError,
+    UnknownTransportError,
+)
 from goblins_py.locators import PeerLocator, Sturdyref, parse_uri
+from goblins_py.runtime._introductions import Introductions
 from goblins_py.runtime._switchboard import HANDSHAKE_TIMEOUT, Switchboard
 from goblins_py.syrup import Map, Symbol
 
@@ -82,14 +90,38 @@ def _check_reference(ref: object) -> None:
 
 @actor
 class Bootstrap:
-    """What a peer gets at position 0: objects for swiss numbers, nothing else."""
+    """What a peer gets at position 0 of a session: objects for swiss numbers, and gifts."""
 
     _registry: Ref[Registry]
+    _introductions: Introductions | None = live()
+    _session: Session | None = live()
 
     def fetch(self, swiss_num: bytes) -> Ref[Any]:
         """The object. Raises `UnknownSwissNumError`."""
         found: Ref[Any] = self._registry.fetch(swiss_num)
         return found
+
+    def deposit_gift(self, gift_id: object, gift: object) -> None:
+        """As a gifter: have one of our objects ready for a third peer. Raises `HandoffError`."""
+        introductions, session = self._desk()
+        introductions.deposit(session, gift_id, gift)
+
+    def withdraw_gift(self, envelope: object) -> object:
+        """As a receiver: get what a gifter has deposited. Raises `HandoffError`: which check failed."""
+        introductions, session = self._desk()
+        return introductions.withdraw(session, envelope)
+
+    def _desk(self) -> tuple[Introductions, Session]:
+        if self._introductions is None or self._session is None:
+            raise HandoffError("there is no session")
+        return self._introductions, self._session
+
+    @classmethod
+    def of(cls, registry: Ref[Registry], introductions: Introductions) -> Bootstrap:
+        """One for a new session, which says itself who it is once it is made."""
+        bootstrap = cls(registry)
+        bootstrap._introductions = introductions
+        return bootstrap
 
 
 @actor
@@ -117,8 +149,8 @@ class MyCapn:
     def _make_switchboard(self) -> Switchboard:
         vat: Any = require_turn().home
         limits = SessionLimits(**self._limits)
-        bootstrap = spawn(Bootstrap, self._registry)
-        return Switchboard(vat, vat.host.io, bootstrap, limits=limits, handshake=self._handshake)
+        make_bootstrap = partial(Bootstrap.of, self._registry)
+        return Switchboard(vat, vat.host.io, make_bootstrap, limits=limits, handshake=self._handshake)
 
     def register(self, ref: Ref[Any], transport: str | Symbol) -> Promise[Sturdyref]:
         """Make an object reachable.

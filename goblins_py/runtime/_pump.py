@@ -13,7 +13,7 @@ import trio
 
 from goblins_py.abc import Connection
 from goblins_py.actors import Effect
-from goblins_py.captp import Event, Session, SessionState, Severed, Started
+from goblins_py.captp import Event, Introduced, Session, SessionState, Severed, Started
 from goblins_py.runtime._host import TrioHost
 
 __all__ = ["Pump"]
@@ -32,7 +32,7 @@ class Pump:
     """One connection's tasks.
 
     Args:
-        notice: told of `Started` and `Severed`; effects go to the vat.
+        notice: told of `Started`, `Severed` and `Introduced`; effects go to the vat.
         handshake: seconds until the peer's op:start-session must be here.
     """
 
@@ -42,7 +42,7 @@ class Pump:
         session: Session,
         connection: Connection,
         *,
-        notice: Callable[[Started | Severed], None],
+        notice: Callable[[Started | Severed | Introduced], None],
         handshake: float,
     ) -> None:
         self._host = host
@@ -119,7 +119,7 @@ class Pump:
     def _sort(self, events: list[Event]) -> list[Effect]:
         effects = []
         for event in events:
-            if isinstance(event, Started | Severed):
+            if isinstance(event, Started | Severed | Introduced):
                 self._notice(event)
             else:
                 effects.append(event)

@@ -28,6 +28,7 @@ from goblins_py.actors import (
     Ref,
     Resolve,
     Vat,
+    implant,
     on,
     require_turn,
 )
@@ -37,6 +38,7 @@ from goblins_py.captp import (
     Await,
     Belief,
     Fail,
+    Introduced,
     PeerTable,
     Session,
     SessionKeys,
@@ -48,6 +50,7 @@ from goblins_py.captp import (
 )
 from goblins_py.locators import PeerLocator
 from goblins_py.runtime._host import TrioHost
+from goblins_py.runtime._introductions import Introductions
 from goblins_py.runtime._pump import Pump
 
 __all__ = ["HANDSHAKE_TIMEOUT", "Switchboard"]
@@ -66,7 +69,7 @@ class Switchboard(NearOnly):
     """The sessions of one mycapn.
 
     Args:
-        bootstrap: what peers get as position 0.
+        make_bootstrap: makes what a peer gets as position 0; its `_session` is set by us.
         limits: for each session.
         handshake: seconds from a connection to the peer's op:start-session.
     """
@@ -75,7 +78,7 @@ class Switchboard(NearOnly):
         self,
         vat: Vat,
         io: Io,
-        bootstrap: Ref[Any],
+        make_bootstrap: Callable[[Introductions], Any],
         *,
         limits: SessionLimits | None = None,
         handshake: float = HANDSHAKE_TIMEOUT,
@@ -83,7 +86,8 @@ class Switchboard(NearOnly):
         self.vat = vat
         self.io = io
         self._host = cast(TrioHost, vat.host)
-        self._bootstrap = bootstrap
+        self._make_bootstrap = make_bootstrap
+        self._introductions = Introductions(vat, self.connect, self._is_ours)
         self._limits = limits
         self._handshake = handshake
         self._netlayers: dict[str, Ref[Any]] = {}
@@ -99,6 +103,9 @@ class Switchboard(NearOnly):
         netlayer.setup(self.io, _Establisher(self, name))
         self._netlayers[name] = netlayer
         on(netlayer.our_location(), partial(self._locations.__setitem__, name))
+
+    def _is_ours(self, locator: PeerLocator) -> bool:
+        return self._locations.get(locator.transport) == locator
 
     # --- reaching peers ------------------------------------------------------------
 
@@ -169,14 +176,16 @@ class Switchboard(NearOnly):
     # --- sessions ----------------------------------------------------------------------
 
     def _make_session(self, transport: str, dialled: PeerLocator | None) -> Session:
+        bootstrap = self._make_bootstrap(self._introductions)
         session = Session(
             self.vat,
             location=self._locations[transport],
             keys=SessionKeys.from_seed(self.io.random_bytes(32)),
-            bootstrap=self._bootstrap,
+            bootstrap=implant(self.vat, bootstrap),
             dialled=dialled,
             limits=self._limits,
         )
+        bootstrap._session = session
         if not self._pumps:
             self.io.start(self._collect_forever)
         return session
@@ -192,8 +201,10 @@ class Switchboard(NearOnly):
     async def _pump(
         self, session: Session, connection: Connection, believe: Callable[[PeerLocator], Belief]
     ) -> None:
-        def notice(event: Started | Severed) -> None:
-            if isinstance(event, Started):
+        def notice(event: Started | Severed | Introduced) -> None:
+            if isinstance(event, Introduced):
+                self._introductions.receive(session, event)
+            elif isinstance(event, Started):
                 self._started(session, event.location, believe(event.location))
             else:
                 self._ended(session)
@@ -207,11 +218,13 @@ class Switchboard(NearOnly):
             del self._pumps[session]
 
     def _started(self, session: Session, claimed: PeerLocator, belief: Belief) -> None:
-        if belief in {Belief.DIALLED, Belief.PROVED}:
-            session.verify()
+        self._introductions.open(session)
+        if belief is not Belief.NONE:
+            session.believe(verified=belief is not Belief.CLAIMED)
         self._do(self._peers.started(claimed, session, belief))
 
     def _ended(self, session: Session) -> None:
+        self._introductions.close(session)
         self._do(self._peers.ended(session, session.peer or session.dialled, session.reason))
 
     # --- garbage -------------------------------------------------------------------------

@@ -1,0 +1,85 @@
+"""Gifts that a gifter has deposited here, until their receivers come for them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from goblins_py.actors import Promise, Resolver
+from goblins_py.errors import HandoffError
+
+__all__ = ["MAX_GIFTS", "MAX_WAITS", "GiftDesk"]
+
+MAX_GIFTS: Final = 10_000
+MAX_WAITS: Final = 1_000
+
+Key = tuple[type, object]
+
+
+class GiftDesk:
+    """The gifts of one session with a gifter; they go with it.
+
+    A withdrawal may come before its deposit, and waits. A gift is given out once; then its id is free again.
+    """
+
+    def __init__(self) -> None:
+        self._gifts: dict[Key, object] = {}
+        self._waits: dict[Key, Resolver[object]] = {}
+        self._used: set[tuple[bytes, bytes, int]] = set()
+        self._closed: str | None = None
+
+    def deposit(self, gift_id: object, gift: object) -> None:
+        """Take a gift, or hand it to who waits for it; in a turn.
+
+        Raises:
+            HandoffError: the id is in use, or there are too many.
+        """
+        key = (type(gift_id), gift_id)
+        waiting = self._waits.pop(key, None)
+        if waiting is not None:
+            waiting.fulfill(gift)
+        elif key in self._gifts:
+            raise HandoffError("a gift of this id is deposited already")
+        elif len(self._gifts) >= MAX_GIFTS:
+            raise HandoffError(f"more than {MAX_GIFTS} gifts wait for their receivers")
+        else:
+            self._gifts[key] = gift
+
+    def use(self, use: tuple[bytes, bytes, int]) -> None:
+        """Mark receiver's session, gifter's session and count as used. Raises `HandoffError`: they were."""
+        if use in self._used:
+            raise HandoffError("this handoff count was used before")
+        self._used.add(use)
+
+    def claim(self, gift_id: object) -> object | None:
+        """Take the gift out; None if it is not there yet."""
+        return self._gifts.pop((type(gift_id), gift_id), None)
+
+    def wait(self, gift_id: object, promise: Promise[object], resolver: Resolver[object]) -> Promise[object]:
+        """Have the promise fulfilled when the gift is deposited.
+
+        Raises:
+            HandoffError: somebody waits for it already, there are too many, or the gifter is gone.
+        """
+        if self._closed is not None:
+            raise HandoffError(self._closed)
+        key = (type(gift_id), gift_id)
+        if key in self._waits:
+            raise HandoffError("somebody else waits for this gift")
+        if len(self._waits) >= MAX_WAITS:
+            raise HandoffError(f"more than {MAX_WAITS} withdrawals wait for their gifts")
+        self._waits[key] = resolver
+        return promise
+
+    def give_up(self, gift_id: object, reason: str) -> None:
+        """The gift has not come in time; in a turn. Nothing if it has."""
+        waiting = self._waits.pop((type(gift_id), gift_id), None)
+        if waiting is not None:
+            waiting.break_(HandoffError(reason))
+
+    def close(self, reason: str) -> None:
+        """The gifter's session has ended; in a turn."""
+        self._closed = reason
+        self._gifts.clear()
+        waits, self._waits = self._waits, {}
+        for waiting in waits.values():
+            waiting.break_(HandoffError(reason))
