@@ -8,6 +8,8 @@ from goblins_py.captp._records import (
     TABLE,
     DescAnswer,
     DescExport,
+    DescImportObject,
+    DescImportPromise,
     OpDeliver,
     OpStartSession,
     deliver_bytes,
@@ -83,7 +85,7 @@ def test_names_are_mechanical() -> None:
 
 def test_descriptors_of_two_kinds_are_never_equal() -> None:
     """Else two keys of a dictionary could be taken for one."""
-    kinds = [cls(1) for label, cls in TABLE.items() if label.startswith("desc:")]
+    kinds = [cls(1) for cls in (DescImportObject, DescImportPromise, DescExport, DescAnswer)]
     assert len(set(kinds)) == len(kinds) == 4
     assert kinds[0] not in [(1,), 1]
 

@@ -31,9 +31,7 @@ def report_failure(vat: str, label: str, error: BaseException) -> None:
 
     Afterwards the error, and what led to it, hold on to no frames any more: whoever keeps it keeps only it.
     """
-    if isinstance(
-        error, Refusal | UnknownSwissNumError | HandoffError
-    ):  # the caller's fault, or its bad luck
+    if isinstance(error, Refusal | UnknownSwissNumError | HandoffError):  # the caller's fault
         _log.info("%s in vat %r refused", label, vat)
     else:
         for each in _chain(error):
