@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from goblins_py.actors import Connector, Message, Promise, Ref, Severable, Vat
+from goblins_py.actors import Connector, Message, Promise, Ref, Select, Severable, Vat
 from goblins_py.captp._events import Event, Severed, Started
 from goblins_py.captp._greeting import greeting, read_greeting
 from goblins_py.captp._inbound import OPERATIONS, Inbound
@@ -224,6 +224,9 @@ class Session(Connector):
 
     def deliver(self, target: object, message: object) -> None:
         self._outbound.deliver(cast(Remote, target), cast(Message, message))
+
+    def select(self, target: object, request: object) -> None:
+        self._outbound.select(cast(Remote, target), cast(Select, request))
 
     def listen(self, promise: object) -> None:
         self._outbound.listen(cast("Promise[object]", promise))
