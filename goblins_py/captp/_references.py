@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from goblins_py.actors import Connector, Promise, Ref, RemotePending, Vat, resolver_for
+from goblins_py.captp._dialects import OURS, Dialect, check, disordered, encode_ordered
 from goblins_py.captp._limits import SessionLimits
 from goblins_py.captp._marshal import has_long_integer, writer
 from goblins_py.captp._records import DescAnswer, DescExport, DescImportObject, DescImportPromise
@@ -31,6 +32,7 @@ class SessionReferences:
     Attributes:
         answers: promises of what the peer's messages return, by the peer's positions.
         bootstrap: the peer's bootstrap object.
+        dialect: how the peer is written to; ours until it shows another.
     """
 
     def __init__(self, home: Vat, connector: Connector, bootstrap: Ref[Any], limits: SessionLimits) -> None:
@@ -42,6 +44,7 @@ class SessionReferences:
         self.answers: dict[int, Promise[object]] = {}
         self.bootstrap: Ref[Any] = Ref(home, None, connector)
         self.imports.add(self.bootstrap, 0)
+        self.dialect: Dialect = OURS
         self._written: list[int] = []
         self._special = writer(self)
 
@@ -61,7 +64,7 @@ class SessionReferences:
         """
         self._written.clear()
         try:
-            data = encode(value, self._special)
+            data = self._encode(value)
         except (TypeError, ValueError) as error:  # SyrupEncodeError and NotPassableError are TypeErrors
             self._undo_written()
             raise NotPassableError(str(error)) from None
@@ -71,6 +74,16 @@ class SessionReferences:
         if len(data) > self._max_size:
             self._undo_written()
             raise NotPassableError(f"a message of {len(data)} bytes: message_size limit")
+        return data
+
+    def _encode(self, value: object) -> bytes:
+        dialect = self.dialect
+        if not dialect.takes_all:
+            check(value, dialect)
+        data = encode(value, self._special)
+        if b"{" in data and dialect.ordered and disordered(value):
+            self._undo_written()
+            return encode_ordered(value, self._special)
         return data
 
     def _undo_written(self) -> None:
@@ -87,6 +100,11 @@ class SessionReferences:
         position = self.exports.add(thing)
         self._written.append(position)
         return Record(_OUR_PROMISE if isinstance(thing, Promise) else _OUR_OBJECT, (position,))
+
+    def recognise(self, dialect: Dialect) -> None:
+        """The peer wrote what only this kind of peer writes; the first such thing counts."""
+        if self.dialect is OURS:
+            self.dialect = dialect
 
     # --- in ------------------------------------------------------------------
 
