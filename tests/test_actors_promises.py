@@ -438,11 +438,15 @@ class Peer(Connector):
 
     def __init__(self) -> None:
         self.delivered = []
+        self.selected = []
         self.listened = []
         self.watchers = []
 
     def deliver(self, target, message) -> None:
         self.delivered.append((target, message))
+
+    def select(self, target, request) -> None:
+        self.selected.append((target, request))
 
     def listen(self, promise) -> None:
         self.listened.append(promise)

@@ -118,6 +118,9 @@ READ = [
 class NoReferences:
     """For values without any."""
 
+    def recognise(self, dialect):
+        """It is read whoever writes it."""
+
     def describe(self, thing):
         raise NotImplementedError
 

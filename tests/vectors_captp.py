@@ -1,6 +1,7 @@
 """The one table of CapTP vectors: operations and descriptors, and their bytes.
 
-`goblins` marks those recorded from, or computed with, Guile Goblins 0.18 (wire/goblins, 3.6 and 12).
+`goblins` marks those recorded from, or computed with, Guile Goblins 0.18 (wire/goblins, 3.6 and 12),
+`endo` those recorded from Endo.
 """
 
 from goblins_py.captp._records import (
@@ -12,8 +13,11 @@ from goblins_py.captp._records import (
     OpDeliver,
     OpGcAnswers,
     OpGcExports,
+    OpGet,
+    OpIndex,
     OpListen,
     OpStartSession,
+    OpUntag,
 )
 from goblins_py.syrup import Symbol
 from vectors_syrup import K1, LOC, LOC_SIGNATURE, public_key
@@ -52,6 +56,11 @@ OPERATIONS = [
         OpListen(DescAnswer(3), DescImportPromise(9), wants_partial=True),
         b"<9'op:listen<11'desc:answer3+><19'desc:import-promise9+>t>",
     ),
+    (OpGet(DescAnswer(1), "name", 2), b"<6'op:get<11'desc:answer1+>4\"name2+>"),  # endo
+    (OpGet(DescExport(3), "", 0), b"<6'op:get<11'desc:export3+>0\"0+>"),
+    (OpIndex(DescAnswer(0), 0, 0), b"<8'op:index<11'desc:answer0+>0+0+>"),
+    (OpIndex(DescExport(3), 2**70, 9), b"<8'op:index<11'desc:export3+>1180591620717411303424+9+>"),
+    (OpUntag(DescAnswer(1), "t", 2), b"<8'op:untag<11'desc:answer1+>1\"t2+>"),
     (OpGcExports((1, 2), (1, 300)), b"<13'op:gc-exports[1+2+][1+300+]>"),
     (OpGcExports((), ()), b"<13'op:gc-exports[][]>"),
     (OpGcAnswers((0, 1, 2, 3)), b"<13'op:gc-answers[0+1+2+3+]>"),  # goblins
@@ -70,6 +79,7 @@ READ_ONLY = [
         b"<9'op:listen<11'desc:export3+><18'desc:import-object9+>>",
         OpListen(DescExport(3), DescImportObject(9), wants_partial=False),
     ),
+    (b"<8'op:untag<11'desc:answer1+>1't2+>", OpUntag(DescAnswer(1), S("t"), 2)),
     (b"<11'desc:answer007+>", DescAnswer(7)),
     (b" <8'op:abort 3\"bye >", OpAbort("bye")),
 ]
@@ -101,6 +111,21 @@ MALFORMED = [
     b"<9'op:listen<11'desc:export1+>>",
     b"<9'op:listen<11'desc:export1+><18'desc:import-object9+>0+>",
     b"<9'op:listen<11'desc:export1+><18'desc:import-object9+>ff>",
+    b"<6'op:get<11'desc:answer1+>1\"af>",
+    b"<6'op:get<11'desc:answer1+>1'a1+>",
+    b"<6'op:get<11'desc:answer1+>1\"a1->",
+    b"<6'op:get<11'desc:answer1+>1\"a>",
+    b"<6'op:get<18'desc:import-object1+>1\"a1+>",
+    b"<6'op:get1+1\"a1+>",
+    b"<8'op:index<11'desc:answer1+>f1+>",
+    b"<8'op:index<11'desc:answer1+>t1+>",
+    b"<8'op:index<11'desc:answer1+>1-1+>",
+    b"<8'op:index<11'desc:answer1+>1\"01+>",
+    b"<8'op:index<11'desc:answer1+>0+f>",
+    b"<8'op:index<11'desc:answer1+>0+1+1+>",
+    b"<8'op:untag<11'desc:answer1+>1:t1+>",
+    b"<8'op:untag<11'desc:answer1+>0+1+>",
+    b"<8'op:untag<11'desc:answer1+>1\"tt>",
     b"<13'op:gc-exports[1+][0+]>",
     b"<13'op:gc-exports[1+][1-]>",
     b"<13'op:gc-exports[t][1+]>",

@@ -19,6 +19,7 @@ from goblins_py.actors._promise import (
     Promise,
     RemotePending,
     Resolve,
+    Select,
     outcome_of,
     promise_told,
     unwrap,
@@ -34,7 +35,8 @@ from goblins_py.actors._reference import (
     method_symbol,
     ref_to,
 )
-from goblins_py.actors._send import Sender, call, make_message, send, send_only
+from goblins_py.actors._selection import Selection, SelectionKind
+from goblins_py.actors._send import Sender, call, make_message, send, send_only, untag
 from goblins_py.actors._spawn import implant, spawn
 from goblins_py.actors._turn import Effect, Home, Host, current_turn, require_turn
 from goblins_py.actors._vat import Churn, Keeper, Vat
@@ -65,6 +67,9 @@ __all__ = [
     "Resolve",
     "Resolver",
     "Roots",
+    "Select",
+    "Selection",
+    "SelectionKind",
     "Sender",
     "Severable",
     "Snapshot",
@@ -101,6 +106,7 @@ __all__ = [
     "sender_for",
     "spawn",
     "timeout",
+    "untag",
     "unwrap",
     "value",
 ]

@@ -11,7 +11,15 @@ from __future__ import annotations
 from collections import deque
 from typing import cast
 
-from goblins_py.actors._outgoing import Chase, Outgoing, Posting, Relay, RemoteDelivery, RemoteListen
+from goblins_py.actors._outgoing import (
+    Chase,
+    Outgoing,
+    Posting,
+    Relay,
+    RemoteDelivery,
+    RemoteListen,
+    RemoteSelect,
+)
 from goblins_py.actors._promise import (
     FRESH,
     Broken,
@@ -28,11 +36,13 @@ from goblins_py.actors._promise import (
     Promise,
     RemotePending,
     Resolve,
+    Select,
     State,
+    outcome_of,
 )
 from goblins_py.actors._reference import Connector, Ref
 from goblins_py.actors._turn import Work
-from goblins_py.errors import ActorError, NotPassableError
+from goblins_py.errors import ActorError, NotPassableError, Refusal
 
 __all__ = ["Junction"]
 
@@ -89,6 +99,9 @@ class Junction(Crossroads):
         state = promise._state
         match state:
             case Fulfilled():
+                if type(message) is Select:
+                    self._select(message, state.value)
+                    return None
                 return _DATA if state.value is None else state.value
             case Fresh():
                 promise._state = state = Pending()
@@ -102,6 +115,15 @@ class Junction(Crossroads):
             case Following():  # pragma: no cover - the end of a chain follows nothing
                 raise AssertionError("a chain of promises has no end")
         return None
+
+    def _select(self, request: Select, value: object) -> None:
+        """The promise has become this: so its part is known, or that there is none."""
+        try:
+            part = request.selection.of(value)
+        except Refusal as error:
+            self._settle_answer(request, Broken(error.with_traceback(None)))
+            return
+        self.resolve(cast("Promise[object]", request.answer), outcome_of(part))
 
     def _leave(self, message: Message, target: Ref[object] | Promise[object]) -> None:
         """To another vat, which answers from now on."""
@@ -118,7 +140,8 @@ class Junction(Crossroads):
             self._answer_broken(message, _near_only())
             return
         message.target = target
-        self.outbox.append(RemoteDelivery(connector, target, message))
+        outgoing = RemoteSelect if type(message) is Select else RemoteDelivery
+        self.outbox.append(outgoing(connector, target, message))
         answer = message.answer
         if answer is None or answer._home is not self:
             return

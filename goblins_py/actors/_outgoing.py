@@ -9,7 +9,7 @@ from goblins_py.actors._promise import Broken, Listener, Message, Outcome, Outsi
 from goblins_py.actors._reference import Connector
 from goblins_py.actors._turn import Effect, Home
 
-__all__ = ["Chase", "Outgoing", "Posting", "Relay", "RemoteDelivery", "RemoteListen"]
+__all__ = ["Chase", "Outgoing", "Posting", "Relay", "RemoteDelivery", "RemoteListen", "RemoteSelect"]
 
 
 class Outgoing(ABC):
@@ -47,6 +47,15 @@ class RemoteDelivery(Outgoing):
 
     def release(self) -> None:
         self.connector.deliver(self.target, self.message)
+
+
+class RemoteSelect(RemoteDelivery):
+    """A request for a part of a peer's promise."""
+
+    __slots__ = ()
+
+    def release(self) -> None:
+        self.connector.select(self.target, self.message)
 
 
 class RemoteListen(Outgoing):

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from goblins_py.actors._reference import Connector, Ref
 from goblins_py.actors._report import message_label
+from goblins_py.actors._selection import Selection, selection_of
 from goblins_py.actors._turn import Effect, Home, Turn, Work, current_turn
 from goblins_py.errors import ActorError
 from goblins_py.syrup import Leaf
@@ -34,8 +35,10 @@ __all__ = [
     "Promise",
     "RemotePending",
     "Resolve",
+    "Select",
     "outcome_of",
     "promise_told",
+    "select",
     "unwrap",
 ]
 
@@ -110,6 +113,20 @@ class Message(Effect, Answering):
     def refuse(self, reason: BaseException) -> None:
         if self.answer is not None:
             self.answer._home.post(Resolve(self.answer, Broken(reason)))
+
+
+class Select(Message):
+    """Asks a promise for a part of the value that it will be: routed like a message, and in order with them.
+
+    Attributes:
+        selection: which part. The answer becomes it.
+    """
+
+    __slots__ = ("selection",)
+
+    def __init__(self, target: Promise[object], selection: Selection, answer: Promise[object]) -> None:
+        super().__init__(target, (), None, answer)
+        self.selection = selection
 
 
 class Listener(ABC):
@@ -245,6 +262,14 @@ class Promise(Leaf, Generic[T_co]):
             raise ActorError("a turn cannot block: await the promise, or use on(...)")
         return cast(T_co, self._home.host.wait_blocking(self, timeout))
 
+    def __getitem__(self, key: str | int) -> Promise[Any]:
+        """A promise of a field, or an item, of what this one will be; in turns and outside of them.
+
+        Asked of the peer at once, without waiting, if the promise is a peer's. It breaks with `Refusal` (or
+        the peer's `RemoteError`) if there is no such thing. See also `untag`.
+        """
+        return select(self, selection_of(key))
+
     def __repr__(self) -> str:
         return f"<Promise of vat {self._home.name!r}>"
 
@@ -351,3 +376,15 @@ def promise_told(home: Home, listener: Listener | None) -> Promise[object]:
     pending = Pending()
     pending.listeners.append(listener)
     return Promise(home, pending)
+
+
+def select(promise: Promise[Any], selection: Selection) -> Promise[Any]:
+    """A promise of a part of what another one will be."""
+    turn = current_turn()
+    answer: Promise[Any] = Promise(promise._home if turn is None else turn.home)
+    request = Select(promise, selection, answer)
+    if turn is None:
+        promise._home.post(request)
+    else:
+        turn.effects.append(request)
+    return answer

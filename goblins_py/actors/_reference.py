@@ -69,6 +69,13 @@ class Connector(ABC):
         """Send a message; if it cannot be sent its answer breaks."""
 
     @abstractmethod
+    def select(self, target: object, request: object) -> None:
+        """Ask a promise of the connector's for a part of what it will be: a `Select`, typed as above.
+
+        What becomes of its answer is told only to whoever listens.
+        """
+
+    @abstractmethod
     def listen(self, promise: object) -> None:
         """Somebody waits for this promise of the connector's: see that it hears of it."""
 

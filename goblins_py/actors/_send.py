@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from goblins_py.actors._passable import is_behaviour, passable_args, passable_kwargs
-from goblins_py.actors._promise import Message, Promise
+from goblins_py.actors._promise import Message, Promise, select
 from goblins_py.actors._reference import Ref, message_name, method_symbol, ref_to
+from goblins_py.actors._selection import untagging
 from goblins_py.actors._turn import require_turn
 from goblins_py.syrup import Symbol
 
-__all__ = ["Sender", "call", "make_message", "send", "send_only"]
+__all__ = ["Sender", "call", "make_message", "send", "send_only", "untag"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -137,3 +138,13 @@ def call(ref: Ref[T], method: Callable[Concatenate[T, P], R], /, *args: P.args, 
 def call(ref: Any, method: Any, /, *args: Any, **kwargs: Any) -> Any:
     """`ref.method(...)`, typed: `call(ref, Greeter.greet, "Bob")` is a `str`."""
     return require_turn().near_call(ref, (message_name(method), *args), kwargs)
+
+
+def untag(promise: Promise[Any], tag: str) -> Promise[Any]:
+    """A promise of what is under this tag in the `Tagged` that another will be; breaks if that is another.
+
+    As with `promise["field"]` and `promise[0]`, in turns and outside of them, and without a round trip.
+    """
+    if not isinstance(promise, Promise):
+        raise TypeError(f"untag takes a promise, not a {type(promise).__name__}")
+    return select(promise, untagging(tag))

@@ -18,6 +18,9 @@ from goblins_py.actors import (
     Outcome,
     Promise,
     Resolve,
+    Select,
+    Selection,
+    SelectionKind,
     Vat,
     outcome_of,
     promise_told,
@@ -27,7 +30,7 @@ from goblins_py.captp._limits import SessionLimits
 from goblins_py.captp._marshal import read_args, read_value
 from goblins_py.captp._outbound import Outbound
 from goblins_py.captp._reasons import read_reason
-from goblins_py.captp._records import OpDeliver, OpGcAnswers, OpGcExports, OpListen
+from goblins_py.captp._records import OpDeliver, OpGcAnswers, OpGcExports, OpGet, OpIndex, OpListen, OpUntag
 from goblins_py.captp._references import SessionReferences
 from goblins_py.captp._reply import Dismiss, Reply
 from goblins_py.captp._tables import Question
@@ -38,6 +41,11 @@ __all__ = ["OPERATIONS", "Inbound"]
 
 _FULFILL: Final = Symbol("fulfill")
 _BREAK: Final = Symbol("break")
+_SELECTIONS: Final = {
+    OpGet: SelectionKind.FIELD,
+    OpIndex: SelectionKind.ITEM,
+    OpUntag: SelectionKind.UNTAGGED,
+}
 
 
 class Inbound:
@@ -143,6 +151,18 @@ class Inbound:
         else:
             self._outbound.reply(reply, Fulfilled(target))
 
+    def select(self, operation: OpGet | OpIndex | OpUntag) -> None:
+        """A part of what a promise of ours will be; told to whoever listens to the answer."""
+        target = self._references.find(operation.to)
+        if isinstance(target, Question):
+            raise RemoteProtocolError("a part of a resolver was asked for")
+        key = operation.key
+        selection = Selection(_SELECTIONS[type(operation)], key.name if isinstance(key, Symbol) else key)
+        answer = promise_told(self._home, None)
+        self._keep(operation.answer_pos, answer)
+        promise = target if isinstance(target, Promise) else Promise(self._home, Fulfilled(target))
+        self.events.append(Select(promise, selection, answer))
+
     # --- garbage -------------------------------------------------------------------
 
     def gc_exports(self, operation: OpGcExports) -> None:
@@ -163,7 +183,10 @@ class Inbound:
 OPERATIONS: Final[dict[type, Callable[[Inbound, Any], None]]] = {
     OpDeliver: Inbound.deliver,
     OpListen: Inbound.listen,
+    OpGet: Inbound.select,
+    OpIndex: Inbound.select,
+    OpUntag: Inbound.select,
     OpGcExports: Inbound.gc_exports,
     OpGcAnswers: Inbound.gc_answers,
 }
-"""What may come once both have started, and what takes it; data pipelining belongs here."""
+"""What may come once both have started, and what takes it."""

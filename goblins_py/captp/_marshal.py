@@ -6,7 +6,7 @@ What other systems write for what Syrup has no notation for (wire/goblins 3.7, w
 |---|---|---|
 | None | `<void>` | `<undefined>` |
 | Null | `<null>` | |
-| Tagged | `<user-record 'tag value>` | `<desc:tagged 'tag value>`, a string for the tag |
+| Tagged | `<user-record 'tag value>`, to Endo `<desc:tagged 'tag value>` | a string for the tag |
 | a tuple | a list | `<vec ...>` |
 | a keyword argument | `<kw 'name>` and the value | |
 """
@@ -18,6 +18,7 @@ from keyword import iskeyword
 from typing import Any, Final, Protocol
 
 from goblins_py.actors import Promise, Ref
+from goblins_py.captp._dialects import KEYWORD, TELLTALES, Dialect
 from goblins_py.captp._records import (
     DescAnswer,
     DescExport,
@@ -32,16 +33,25 @@ from goblins_py.syrup import Map, Null, NullType, Record, Symbol, Tagged, Value
 
 __all__ = ["References", "has_long_integer", "read_args", "read_value", "write_args", "writer"]
 
-_KEYWORD: Final = Symbol("kw")
+_KEYWORD: Final = Symbol(KEYWORD)
 _VOID: Final = Record(Symbol("void"), ())
 _NULL: Final = Record(Symbol("null"), ())
-_TAGGED: Final = Symbol("user-record")
 _PEER: Final = Symbol("ocapn-peer")
 _STURDYREF: Final = Symbol("ocapn-sturdyref")
 
 
 class References(Protocol):
-    """The part of a session that knows the tables."""
+    """The part of a session that knows the tables.
+
+    Attributes:
+        dialect: how the peer is written to.
+    """
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def recognise(self, dialect: Dialect) -> None:
+        """The peer wrote what only this kind of peer writes."""
 
     def describe(self, thing: Ref[object] | Promise[object]) -> Value:
         """The descriptor of something that is being sent; counts it."""
@@ -60,7 +70,7 @@ def writer(references: References) -> Callable[[object], Value]:
             return references.describe(value)
         kind = type(value)
         if kind is Tagged:
-            return Record(_TAGGED, (Symbol(value.tag), value.value))
+            return Record(references.dialect.tagged, (Symbol(value.tag), value.value))
         if kind is NullType:
             return _NULL
         if kind is PeerLocator or kind is Sturdyref:
@@ -203,7 +213,11 @@ def _same_size(converted: Collection[object], read: Collection[object]) -> objec
 def _read_record(record: Record, references: References) -> object:
     fields = _read_tuple(record.fields, references)
     label = read_value(record.label, references)
-    reader = _READERS.get(label.name) if type(label) is Symbol else None
+    if type(label) is not Symbol:
+        return Record(label, fields)
+    if label.name in TELLTALES:
+        references.recognise(TELLTALES[label.name])
+    reader = _READERS.get(label.name)
     if reader is None:
         return Record(label, fields)
     try:

@@ -7,26 +7,40 @@ somebody sent: what cannot be sent breaks the promise of its answer.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Any, Final, cast
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet
 
-from goblins_py.actors import Broken, Fulfilled, Message, Outcome, Promise, Resolve, Vat
+from goblins_py.actors import (
+    Broken,
+    Fulfilled,
+    Message,
+    Outcome,
+    Promise,
+    Resolve,
+    Select,
+    SelectionKind,
+    Vat,
+)
 from goblins_py.captp._limits import SessionLimits
 from goblins_py.captp._marshal import write_args
 from goblins_py.captp._outbox import Outbox
 from goblins_py.captp._reasons import write_reason
 from goblins_py.captp._records import (
+    DescAnswer,
     DescExport,
     DescImportObject,
     OpGcAnswers,
     OpGcExports,
+    OpGet,
+    OpIndex,
     OpListen,
+    OpUntag,
     deliver_bytes,
     operation_bytes,
 )
 from goblins_py.captp._references import SessionReferences
 from goblins_py.captp._reply import Reply
-from goblins_py.captp._tables import HeldKind, Remote
+from goblins_py.captp._tables import HeldKind, Remote, WeakEntry
 from goblins_py.errors import GoblinsError, NotPassableError, QueueFullError, Refusal, SessionSeveredError
 from goblins_py.syrup import Symbol
 
@@ -34,6 +48,11 @@ __all__ = ["Outbound"]
 
 _FULFILL: Final = Symbol("fulfill")
 _BREAK: Final = Symbol("break")
+_SELECTIONS: Final[dict[SelectionKind, type]] = {
+    SelectionKind.FIELD: OpGet,
+    SelectionKind.ITEM: OpIndex,
+    SelectionKind.UNTAGGED: OpUntag,
+}
 _NEVER: Final = "nobody is left who could settle this promise"
 
 
@@ -99,6 +118,27 @@ class Outbound:
         resolver = references.exports.ask(question)
         self._outbox.put(deliver_bytes(entry.address, args, question.position, resolver))
 
+    def select(self, target: Remote, request: Select) -> None:
+        """Ask for a part of a promise; the answer becomes a question that is told of only if listened to."""
+        answer = cast("Promise[object]", request.answer)
+        if self._severed is not None:
+            self._refuse(answer, SessionSeveredError(self._severed))
+            return
+        entry = self._references.imports.find(target)
+        if entry is None:
+            self._follow(target, request)
+            return
+        if self._outbox.full:
+            self._refuse(answer, self._full())
+            return
+        question = self._references.imports.ask(answer, HeldKind.SELECTION)
+        operation: Any = _SELECTIONS[request.selection.kind]
+        self._outbox.put(
+            operation_bytes(operation(_descriptor(entry), request.selection.key, question.position))
+        )
+        if answer._home is not self._home:
+            self.listen(answer)  # its listeners are in its own vat, and do not tell us
+
     def _follow(self, target: Remote, message: Message) -> None:
         """The message was pipelined to a question that was not sent: it breaks as that does."""
         if isinstance(target, Promise) and target in self._refused:
@@ -128,12 +168,12 @@ class Outbound:
         if entry is None or self._severed is not None:
             self._refuse(promise, SessionSeveredError(self._severed or "the promise is not of this session"))
             return
-        if entry.kind is HeldKind.IMPORT:
+        if entry.kind is not HeldKind.QUESTION:
             if self._references.exports.full:
                 self._refuse(promise, self._full())
                 return
             resolver = self._references.exports.ask(entry)
-            listen = OpListen(DescExport(entry.position), DescImportObject(resolver), wants_partial=False)
+            listen = OpListen(_descriptor(entry), DescImportObject(resolver), wants_partial=False)
             self._outbox.put(operation_bytes(listen))
         self.waiting.add(promise)
 
@@ -183,10 +223,10 @@ class Outbound:
             self._settle(self.lost.popleft(), Broken(Refusal(_NEVER), heard=True))
         answers = []
         for entry in self._references.imports.take_collected():
-            if entry.kind is HeldKind.QUESTION:
-                answers.append(entry.position)
-            else:
+            if entry.kind is HeldKind.IMPORT:
                 self.spend(entry.position, entry.count)
+            else:
+                answers.append(entry.position)
         spent, self._spent = self._spent, {}
         if self._severed is not None:
             return
@@ -194,3 +234,8 @@ class Outbound:
             self._outbox.put(operation_bytes(OpGcAnswers(tuple(answers))))
         if spent:
             self._outbox.put(operation_bytes(OpGcExports(tuple(spent), tuple(spent.values()))))
+
+
+def _descriptor(entry: WeakEntry) -> DescExport | DescAnswer:
+    """How something of the peer's is addressed."""
+    return DescExport(entry.position) if entry.kind is HeldKind.IMPORT else DescAnswer(entry.position)

@@ -28,8 +28,11 @@ __all__ = [
     "OpDeliver",
     "OpGcAnswers",
     "OpGcExports",
+    "OpGet",
+    "OpIndex",
     "OpListen",
     "OpStartSession",
+    "OpUntag",
     "Operation",
     "deliver_bytes",
     "operation_bytes",
@@ -128,6 +131,33 @@ class OpListen:
 
 
 @attrs.frozen
+class OpGet:
+    """The answer becomes a field of the struct that the target will be."""
+
+    to: DescExport | DescAnswer = _field(_of(DescExport, DescAnswer))  # noqa: RUF009
+    key: str = _field(_of(str))
+    answer_pos: int = _field(_position)
+
+
+@attrs.frozen
+class OpIndex:
+    """The answer becomes an item of the list that the target will be."""
+
+    to: DescExport | DescAnswer = _field(_of(DescExport, DescAnswer))  # noqa: RUF009
+    key: int = _field(_position)
+    answer_pos: int = _field(_position)
+
+
+@attrs.frozen
+class OpUntag:
+    """The answer becomes what is under this tag. Written with a string, read with a symbol as well."""
+
+    to: DescExport | DescAnswer = _field(_of(DescExport, DescAnswer))  # noqa: RUF009
+    key: str | Symbol = _field(_of(str, Symbol))  # noqa: RUF009
+    answer_pos: int = _field(_position)
+
+
+@attrs.frozen
 class OpGcExports:
     """Counts of exports that the sender holds no more; two lists of one length."""
 
@@ -178,7 +208,9 @@ class DescHandoffReceive:
     signed_give: DescSigEnvelope = _field(_of(DescSigEnvelope))  # noqa: RUF009
 
 
-Operation = OpStartSession | OpDeliver | OpListen | OpGcExports | OpGcAnswers | OpAbort
+Operation = (
+    OpStartSession | OpDeliver | OpListen | OpGet | OpIndex | OpUntag | OpGcExports | OpGcAnswers | OpAbort
+)
 
 TABLE: Final[dict[str, type]] = {
     "desc:import-object": DescImportObject,
@@ -191,6 +223,9 @@ TABLE: Final[dict[str, type]] = {
     "op:start-session": OpStartSession,
     "op:deliver": OpDeliver,
     "op:listen": OpListen,
+    "op:get": OpGet,
+    "op:index": OpIndex,
+    "op:untag": OpUntag,
     "op:gc-exports": OpGcExports,
     "op:gc-answers": OpGcAnswers,
     "op:abort": OpAbort,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from goblins_py.actors import Connector, Promise, Ref, RemotePending, Vat, resolver_for
+from goblins_py.captp._dialects import OURS, Dialect, check, disordered, encode_ordered
 from goblins_py.captp._handoff import HandoffSession, make_give
 from goblins_py.captp._limits import SessionLimits
 from goblins_py.captp._marshal import has_long_integer, writer
@@ -45,6 +46,7 @@ class SessionReferences:
         bootstrap: the peer's bootstrap object.
         receiver: the session itself, once started, as the one that gives are made for.
         on_give: makes a promise of a give that has come.
+        dialect: how the peer is written to; ours until it shows another.
     """
 
     def __init__(self, home: Vat, connector: Connector, bootstrap: Ref[Any], limits: SessionLimits) -> None:
@@ -56,6 +58,7 @@ class SessionReferences:
         self.answers: dict[int, Promise[object]] = {}
         self.bootstrap: Ref[Any] = Ref(home, None, connector)
         self.imports.add(self.bootstrap, 0)
+        self.dialect: Dialect = OURS
         self._written: list[int] = []
         self._given: list[tuple[HandoffSession, bytes, Ref[object]]] = []
         self.receiver: HandoffSession | None = None
@@ -79,7 +82,7 @@ class SessionReferences:
         self._written.clear()
         self._given.clear()
         try:
-            data = encode(value, self._special)
+            data = self._encode(value)
         except (TypeError, ValueError) as error:  # SyrupEncodeError and NotPassableError are TypeErrors
             self._undo_written()
             raise NotPassableError(str(error)) from None
@@ -91,6 +94,17 @@ class SessionReferences:
             raise NotPassableError(f"a message of {len(data)} bytes: message_size limit")
         for exporter, gift_id, gift in self._given:
             exporter.deposit(gift_id, gift)
+        return data
+
+    def _encode(self, value: object) -> bytes:
+        dialect = self.dialect
+        if not dialect.takes_all:
+            check(value, dialect)
+        data = encode(value, self._special)
+        if b"{" in data and dialect.ordered and disordered(value):
+            self._undo_written()
+            self._given.clear()
+            return encode_ordered(value, self._special)
         return data
 
     def _undo_written(self) -> None:
@@ -116,6 +130,11 @@ class SessionReferences:
         gift_id = self._home.host.random_bytes(_GIFT_ID)
         self._given.append((exporter, gift_id, gift))
         return to_record(make_give(exporter=exporter, receiver=receiver, gift_id=gift_id))
+
+    def recognise(self, dialect: Dialect) -> None:
+        """The peer wrote what only this kind of peer writes; the first such thing counts."""
+        if self.dialect is OURS:
+            self.dialect = dialect
 
     # --- in ------------------------------------------------------------------
 

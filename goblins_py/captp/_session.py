@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from goblins_py.actors import Broken, Connector, Message, Promise, Ref, Resolve, Severable, Vat
+from goblins_py.actors import Broken, Connector, Message, Promise, Ref, Resolve, Select, Severable, Vat
 from goblins_py.captp._events import Event, Introduced, Severed, Started
 from goblins_py.captp._greeting import greeting, read_greeting
 from goblins_py.captp._handoff import HandoffSession, read_give
@@ -284,6 +284,9 @@ class Session(Connector, HandoffSession):
 
     def deliver(self, target: object, message: object) -> None:
         self._outbound.deliver(cast(Remote, target), cast(Message, message))
+
+    def select(self, target: object, request: object) -> None:
+        self._outbound.select(cast(Remote, target), cast(Select, request))
 
     def listen(self, promise: object) -> None:
         self._outbound.listen(cast("Promise[object]", promise))

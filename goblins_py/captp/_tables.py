@@ -133,6 +133,8 @@ class HeldKind(Enum):
 
     IMPORT = "import"
     QUESTION = "question"
+    SELECTION = "selection"
+    """A question without a resolver: what becomes of it has to be asked for."""
 
 
 class WeakEntry(ReferenceType[Remote]):
@@ -153,9 +155,9 @@ class WeakEntry(ReferenceType[Remote]):
     @property
     def address(self) -> bytes:
         """How a message to it is addressed: an encoded descriptor."""
-        if self.kind is HeldKind.QUESTION:
-            return b"<11'desc:answer%d+>" % self.position
-        return b"<11'desc:export%d+>" % self.position
+        if self.kind is HeldKind.IMPORT:
+            return b"<11'desc:export%d+>" % self.position
+        return b"<11'desc:answer%d+>" % self.position
 
 
 class Imports:
@@ -186,11 +188,11 @@ class Imports:
         """A new import, received once."""
         self._imports[position] = self._hold(thing, HeldKind.IMPORT, position)
 
-    def ask(self, answer: Promise[object]) -> WeakEntry:
+    def ask(self, answer: Promise[object], kind: HeldKind = HeldKind.QUESTION) -> WeakEntry:
         """A new question, at the next position."""
         position = self._next_question
         self._next_question = position + 1
-        return self._hold(answer, HeldKind.QUESTION, position)
+        return self._hold(answer, kind, position)
 
     def find(self, thing: Remote) -> WeakEntry | None:
         """The entry of something that is the peer's."""

@@ -22,7 +22,7 @@ from goblins_py import (
     timeout,
     value,
 )
-from goblins_py.actors import Sender
+from goblins_py.actors import Sender, untag
 
 
 @actor
@@ -121,6 +121,15 @@ def promises_know_what_they_become(number: Promise[int], text: Promise[str]) -> 
     assert_type(number.wait(), int)
     on(number, lambda value: value.bit_length())
     on(number, broken=lambda error: error.__notes__)
+
+
+def parts_of_promises_can_be_anything(promise: Promise[Map[str, int]]) -> None:
+    """A peer says what they are, not a type; names and indices only."""
+    assert_type(promise["a"], Promise[Any])
+    assert_type(promise["a"][0], Promise[Any])
+    assert_type(untag(promise, "t"), Promise[Any])
+    promise[b"a"]  # type: ignore[index]
+    promise[0:1]  # type: ignore[index]
 
 
 async def awaiting_gives_the_value(number: Promise[int]) -> None:
