@@ -232,3 +232,15 @@ def test_a_dialect_is_not_an_abort() -> None:
     )
     assert isinstance(abort, OpAbort)
     assert same(VOID, Record(S("void"), ()))
+
+
+def test_a_gift_in_an_ordered_struct_is_deposited_once() -> None:
+    """Encoding the message a second time makes no second introduction."""
+    exporter = Stranger(at=PeerLocator("fake", "carol"))
+    receiver = Stranger(vat=exporter.us.vat)
+    for stranger in (exporter, receiver):
+        stranger.us.session.believe(verified=True)
+    gift = exporter.us.session.references.bootstrap
+    receiver.us.send(receiver.us.remote, "m", {"b": gift, "aa": 1})
+    assert 1 == receiver.us.say().count(b"desc:handoff-give")
+    assert 1 == exporter.us.say().count(b"deposit-gift")
