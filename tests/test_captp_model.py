@@ -300,7 +300,7 @@ def collections_when_asked():
 def test_sessions_behave_as_the_model_says(machine):
     """See the head of this file."""
     effort = settings(
-        max_examples=60,
+        max_examples=100,
         stateful_step_count=40,
         deadline=None,
         suppress_health_check=list(HealthCheck),
