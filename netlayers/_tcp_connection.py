@@ -16,7 +16,7 @@ import trio
 from goblins_py.abc import WITHOUT_IDENTITIES, Connection, Proof
 from goblins_py.errors import SyrupDecodeError
 from netlayers._syrup_frames import Deframer, frame
-from netlayers._tcp_options import acknowledge_at_once
+from netlayers._tcp_options import acknowledge_at_once, remote_address
 
 __all__ = ["FramedTcpConnection", "TcpConnection", "hang_up", "linger"]
 
@@ -46,6 +46,7 @@ class TcpConnection(Connection):
 
     def __init__(self, sock: socket.socket, *, retain: bool = False) -> None:
         self._sock = sock
+        self._remote_address = remote_address(sock)
         self._retain = retain
         self._closed = False
         self._incoming = _Half.READY
@@ -56,6 +57,11 @@ class TcpConnection(Connection):
     def proof(self) -> Proof:
         """See `Connection.proof`: there is none."""
         return WITHOUT_IDENTITIES
+
+    @property
+    def remote_address(self) -> str | None:
+        """See `Connection.remote_address`."""
+        return self._remote_address
 
     async def send(self, data: bytes) -> None:
         """See `Connection.send`. What the system has room for leaves with one system call."""

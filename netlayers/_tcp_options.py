@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 
-__all__ = ["acknowledge_at_once", "tune"]
+__all__ = ["acknowledge_at_once", "remote_address", "tune"]
 
 UNACKNOWLEDGED_FOR = 30
 """Seconds after which data that nobody acknowledges breaks the connection."""
@@ -38,3 +38,12 @@ def acknowledge_at_once(sock: socket.socket) -> None:
     if option is not None:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, option, 1)
+
+
+def remote_address(sock: socket.socket) -> str | None:
+    """The IP address of the far end; None if the connection is gone already."""
+    try:
+        name = sock.getpeername()
+    except OSError:
+        return None
+    return str(name[0]) if isinstance(name, tuple) else None

@@ -17,7 +17,7 @@ import trio
 from OpenSSL import SSL
 
 from goblins_py.abc import Connection, Proof
-from netlayers._tcp_options import acknowledge_at_once
+from netlayers._tcp_options import acknowledge_at_once, remote_address
 
 __all__ = ["TlsConnection", "shake_hands"]
 
@@ -71,6 +71,7 @@ class TlsConnection(Connection):
         self._tls = tls
         self._sock = sock
         self._proof = proof
+        self._remote_address = remote_address(sock)
         self._incoming = _Half.READY
         self._outgoing = _Half.READY
         self._held = b""  # read already, for the next receive
@@ -84,6 +85,11 @@ class TlsConnection(Connection):
     def proof(self) -> Proof:
         """See `Connection.proof`."""
         return self._proof
+
+    @property
+    def remote_address(self) -> str | None:
+        """See `Connection.remote_address`."""
+        return self._remote_address
 
     async def send(self, data: bytes) -> None:
         """See `Connection.send`. It writes records of 16 KiB, each by one system call."""

@@ -39,12 +39,14 @@ class TlsListener(NearOnly):
     Attributes:
         max_connections: of established connections, and of handshakes.
         handshake_timeout: seconds.
+        unproved: what counts as shown by a dialler that shows no certificate.
     """
 
     identity: Identity
     establisher: Establisher
     max_connections: int
     handshake_timeout: float = HANDSHAKE_TIMEOUT
+    unproved: Proof = UNPROVED
     statistics: Statistics = attrs.field(init=False, factory=Statistics)
     _admission: Admission[trio.CancelScope] = attrs.field(init=False, repr=False)
 
@@ -112,7 +114,7 @@ class TlsListener(NearOnly):
         connection = None
         try:
             with handshake:
-                connection = await _meet(self.identity, sock)
+                connection = await _meet(self.identity, sock, self.unproved)
         except (OSError, trio.BrokenResourceError, NetlayerError) as exc:
             logger.debug("a handshake failed: %s", exc)
         except Exception:  # whatever a stranger sends must not end the accept loop
@@ -127,7 +129,7 @@ class TlsListener(NearOnly):
         return None
 
 
-async def _meet(identity: Identity, sock: socket.socket) -> TlsConnection | None:
+async def _meet(identity: Identity, sock: socket.socket, unproved: Proof) -> TlsConnection | None:
     """From accept to the first byte of a session; None if the stream ended before it.
 
     Raises:
@@ -140,7 +142,7 @@ async def _meet(identity: Identity, sock: socket.socket) -> TlsConnection | None
     tls.set_accept_state()
     await shake_hands(tls, sock)
     designator = presented_designator(tls)
-    connection = TlsConnection(tls, sock, UNPROVED if designator is None else Proof.of(designator))
+    connection = TlsConnection(tls, sock, unproved if designator is None else Proof.of(designator))
     return connection if await connection.await_first_byte() else None
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from goblins_py.abc import Connection, Establisher, Io, Netlayer
+from goblins_py.abc import UNPROVED, WITHOUT_IDENTITIES, Connection, Establisher, Io, Netlayer
 from goblins_py.actors import PersistenceEnv, Promise, actor, live
 from goblins_py.errors import NetlayerError
 from goblins_py.locators import PeerLocator
@@ -40,6 +40,8 @@ class TcpTlsNetlayer(Netlayer):
         bind: the IP address to listen on; None is loopback if `host` is loopback, else all
             interfaces, IPv4 and IPv6 on one port number.
         listen: False only dials: our locator then has no hints.
+        trust_claims: believe a dialler that shows no certificate about who it is, as Guile Goblins does:
+            anybody may then pass for a peer that is not connected. One that shows another's is not believed.
     """
 
     host: str | None = None
@@ -49,6 +51,7 @@ class TcpTlsNetlayer(Netlayer):
     cert: str | bytes | None = None
     bind: str | None = None
     listen: bool = True
+    trust_claims: bool = False
     _io: Io | None = live()
     _identity: Identity | None = live()
     _listener: TlsListener | None = live()
@@ -70,7 +73,9 @@ class TcpTlsNetlayer(Netlayer):
         self.key, self.cert = key, cert
         self._io, self._identity = io, identity
         if self.listen:
-            self._start_listening(io, TlsListener(identity, establisher, self.max_connections))
+            unproved = WITHOUT_IDENTITIES if self.trust_claims else UNPROVED
+            listener = TlsListener(identity, establisher, self.max_connections, unproved=unproved)
+            self._start_listening(io, listener)
 
     def our_location(self) -> PeerLocator:
         """See `Netlayer.our_location`. Its hints are `host` and `port`."""

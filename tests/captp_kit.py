@@ -142,9 +142,9 @@ class Side(Severable):
 
     __slots__ = ("bootstrap", "moved", "session", "severed_events", "started", "vat", "watched")
 
-    def __init__(self, name, at, keys, *, vat=None, verbose=False, **options):
+    def __init__(self, name, at, keys, *, vat=None, verbose=False, bootstrap=None, **options):
         self.vat = vat or new_vat(name, verbose=verbose)
-        self.bootstrap = do(self.vat, spawn, Playground)
+        self.bootstrap = bootstrap or do(self.vat, spawn, Playground)
         self.session = Session(self.vat, location=at, keys=keys, bootstrap=self.bootstrap, **options)
         self.session.watch(self)
         self.started = []

@@ -457,3 +457,14 @@ async def call_all(peer, vat, mycapn):
     guest = await vat.run(spawn, lambda text: heard.set() if text == "Hello" else None)
     await vat.send(named(b"VMDDd1voKWarCe2GvgLbxbVFysNzRPzx"))(guest)
     await heard.wait()
+
+
+def test_a_connection_knows_the_address_of_its_far_end():
+    """None if there is no such thing, or it is gone."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        with socket.create_connection(listening.getsockname()) as sock:
+            assert TcpConnection(sock).remote_address == "127.0.0.1"
+        assert TcpConnection(sock).remote_address is None
+    one, other = socket.socketpair()
+    with one, other:
+        assert TcpConnection(one).remote_address is None

@@ -320,3 +320,13 @@ def test_nothing_secret_shows_in_an_identity():
     shown = repr(make_identity(*ALICE_PAIR))
     assert "PRIVATE" not in shown
     assert "context" not in shown.lower()
+
+
+async def test_both_ends_know_the_address_of_the_other():
+    """Also once it has hung up."""
+    async with connected() as (ours, theirs):
+        for end in (ours, theirs):
+            assert end.remote_address in {"127.0.0.1", "::1"}
+        await ours.aclose()
+        assert await theirs.receive() == b""
+        assert ours.remote_address == theirs.remote_address

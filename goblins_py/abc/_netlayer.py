@@ -66,6 +66,14 @@ class Connection(NearOnly, ABC):
     def proof(self) -> Proof:
         """What the netlayer knows of the far end. Never changes."""
 
+    @property
+    def remote_address(self) -> str | None:
+        """The IP address of the far end, as the system sees it; None if there is none, or it is hidden.
+
+        What a peer may make us dial depends on it. Never changes. Optional: the default is None.
+        """
+        return None
+
     @abstractmethod
     async def send(self, data: bytes) -> None:
         """Send all of `data`; returns when the system has taken it.
