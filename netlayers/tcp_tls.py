@@ -9,6 +9,7 @@ work is done outside of turns, by `_tls_listener` and `_tls_dialler`.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 
 import attrs
@@ -101,6 +102,8 @@ class TcpTlsNetlayer(Netlayer):
     def _check(self) -> None:
         if self.listen and not self.host:
             raise NetlayerError("tcp-tls needs the host that others reach it by, or listen=False")
+        if self.listen and not _is_reachable(str(self.host)):
+            raise NetlayerError(f"{str(self.host)[:80]!r} is no name or address that others could dial")
         if self.port is not None and not 0 < self.port < 65536:
             raise NetlayerError(f"{self.port} is no port number")
         if self.max_connections < 1:
@@ -119,6 +122,14 @@ tcp_tls_env = PersistenceEnv(TcpTlsNetlayer)
 
 async def _connect(identity: Identity, io: Io, locator: PeerLocator) -> Connection:
     return await dial(identity, io, locator)
+
+
+def _is_reachable(host: str) -> bool:
+    """Could it be a host name, or is it an address that is somewhere?"""
+    try:
+        return not ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?", host) is not None
 
 
 def _address_to_bind(host: str | None) -> str | None:

@@ -101,6 +101,8 @@ class Journal:
         try:
             self.files.write(self.handle, self.end, data)
             self.files.sync(self.handle)
+            if not self.files.is_at(self.handle, self.path):
+                raise OSError(f"store {self.path} was removed or replaced while it was in use")
         except Exception as error:
             self._fail(error)
             raise

@@ -15,18 +15,26 @@ from goblins_py.captp._records import (
     TABLE,
     DescAnswer,
     DescExport,
+    DescHandoffGive,
+    DescHandoffReceive,
     DescImportObject,
     DescImportPromise,
+    DescSigEnvelope,
     OpAbort,
     OpDeliver,
     OpGcAnswers,
     OpGcExports,
+    OpGet,
+    OpIndex,
     OpListen,
     OpStartSession,
+    OpUntag,
     read_record,
+    to_record,
 )
 from goblins_py.errors import Refusal
-from goblins_py.syrup import NEED_DATA, Decoder, Record, Symbol
+from goblins_py.locators import PeerLocator
+from goblins_py.syrup import NEED_DATA, Decoder, Record, Symbol, encode
 
 S = Symbol
 TOKENS = [b"f", b"0+", b"<", b">", b"[", b"]"]
@@ -185,8 +193,25 @@ def records_of(stream):
     return records
 
 
+def rare():
+    """What that talk has no occasion for: parts of answers, and introductions."""
+    to = DescExport(1)
+    give = DescSigEnvelope(
+        DescHandoffGive((S("key"),), PeerLocator("t", "d").to_record(), b"s", b"g", b"id"), (S("sig"),)
+    )
+    receive = DescSigEnvelope(DescHandoffReceive(b"s", b"r", 0, give), (S("sig"),))
+    operations = (
+        OpGet(to, "field", 90),
+        OpIndex(to, 0, 91),
+        OpUntag(to, "tag", 92),
+        OpDeliver(DescExport(0), (S("withdraw-gift"), receive, give), 93, False),
+    )
+    return [encode(to_record(operation), to_record) for operation in operations]
+
+
 with unlogged():
     REAL = records_of(conversation())
+    REAL[-1:-1] = rare()
 
 
 def test_the_real_stream_has_everything_in_it():

@@ -144,6 +144,8 @@ class _Later(Effect):
 
 def timeout(promise: Promise[T], seconds: float) -> Promise[T]:
     """The promise, or a break with `TimeoutError` once that many seconds have passed. The message goes on."""
+    if not seconds >= 0:
+        raise ValueError("timeout takes seconds, 0 or more")
     joined: Promise[T] = _joined(_First, (promise,))
     reason = TimeoutError(f"no answer within {seconds:g} s")
     require_turn().effects.append(_Later(seconds, Resolve(joined, Broken(reason))))

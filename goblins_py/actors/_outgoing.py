@@ -21,6 +21,9 @@ class Outgoing(ABC):
     def release(self) -> None:
         """Do it; called on the vat's thread when the churn has ended, and is durable."""
 
+    def drop(self, reason: BaseException) -> None:  # noqa: B027 - most have nobody to tell
+        """It will never be durable: tell whoever waits."""
+
 
 class Posting(Outgoing):
     """Something for another vat of this process."""
@@ -33,6 +36,9 @@ class Posting(Outgoing):
 
     def release(self) -> None:
         self.home.post(self.item)
+
+    def drop(self, reason: BaseException) -> None:
+        self.item.refuse(reason)
 
 
 class RemoteDelivery(Outgoing):

@@ -30,6 +30,9 @@ class _Tell(Outgoing):
     def release(self) -> None:
         self.told(self.outcome)
 
+    def drop(self, reason: BaseException) -> None:
+        self.told(Broken(reason))
+
 
 class _Waiter(OutsideListener):
     """Waits for a promise from outside any vat."""

@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 import attrs
 
 from goblins_py.actors._environment import PersistenceEnv
+from goblins_py.actors._passable import is_value
 from goblins_py.actors._promise import Broken, Following, Fulfilled, Promise
 from goblins_py.actors._reference import Ref
 from goblins_py.actors._turn import Home
@@ -61,7 +62,7 @@ class Depicter:
             return self._reference(value)
         if self._depth >= MAX_DEPTH:
             raise NotPortrayableError(f"it would be nested deeper than {MAX_DEPTH} levels in the store")
-        levels = 2 if kind is Record else 1
+        levels = 2 if kind is Record or is_value(value) else 1
         self._depth += levels
         try:
             return self._inner(kind, value)

@@ -8,7 +8,14 @@ from types import TracebackType
 from typing import Final
 
 from goblins_py.actors._reference import Ref
-from goblins_py.errors import GoblinsError, HandoffError, Refusal, RemoteError, UnknownSwissNumError
+from goblins_py.errors import (
+    GoblinsError,
+    HandoffError,
+    NoSuchMethodError,
+    Refusal,
+    RemoteError,
+    UnknownSwissNumError,
+)
 from goblins_py.syrup import Symbol
 
 __all__ = ["message_label", "report_failure", "report_unheard", "without_traceback"]
@@ -16,14 +23,23 @@ __all__ = ["message_label", "report_failure", "report_unheard", "without_traceba
 _log = logging.getLogger("goblins_py.actors")
 _OWN: Final = "goblins_py.actors."
 
+_CALLERS_FAULT: Final = (Refusal, UnknownSwissNumError, HandoffError, NoSuchMethodError)
+"""What a stranger can bring about as often as it likes: one line, and not as an error."""
+_MOST_FRAMES: Final = 40
+
 
 def message_label(target: object, args: tuple[object, ...]) -> str:
     """Actor and method, e.g. "Greeter.greet"; no arguments."""
     behaviour = target._behaviour if isinstance(target, Ref) else target
     kind = getattr(behaviour, "__name__", type(behaviour).__name__)
     if args and type(args[0]) is Symbol:
-        return f"{kind}.{args[0].name[:80]}"
+        return f"{kind}.{_printable(args[0].name)}"
     return str(kind)
+
+
+def _printable(name: str) -> str:
+    """A name that a peer chose, fit for a log: no line ends, no terminal's controls, not long."""
+    return name[:80].encode("unicode_escape").decode("ascii")
 
 
 def report_failure(vat: str, label: str, error: BaseException) -> None:
@@ -31,7 +47,7 @@ def report_failure(vat: str, label: str, error: BaseException) -> None:
 
     Afterwards the error, and what led to it, hold on to no frames any more: whoever keeps it keeps only it.
     """
-    if isinstance(error, Refusal | UnknownSwissNumError | HandoffError):  # the caller's fault
+    if isinstance(error, _CALLERS_FAULT):
         _log.info("%s in vat %r refused", label, vat)
     else:
         for each in _chain(error):
@@ -47,6 +63,8 @@ def _users_part(traceback: TracebackType | None) -> TracebackType | None:
             frames.append(traceback)
         traceback = traceback.tb_next
     users: TracebackType | None = None
+    if len(frames) > _MOST_FRAMES:  # a recursion: both ends tell all
+        frames = frames[: _MOST_FRAMES // 2] + frames[-_MOST_FRAMES // 2 :]
     for each in reversed(frames):
         users = TracebackType(users, each.tb_frame, each.tb_lasti, each.tb_lineno)
     return users

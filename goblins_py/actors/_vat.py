@@ -81,7 +81,7 @@ class Vat(Junction):
 
     def post(self, item: Effect) -> None:
         if self.closed:
-            item.refuse(self._closed_error())
+            item.refuse(self.closed_error())
             return
         self._inbox.append(item)
         self.host.wake()
@@ -97,7 +97,13 @@ class Vat(Junction):
         """Was it closed?"""
         return self._phase is Phase.CLOSED
 
-    def _closed_error(self) -> VatClosedError:
+    @property
+    def backlog(self) -> int:
+        """How many items wait in the inbox."""
+        return len(self._inbox)
+
+    def closed_error(self) -> VatClosedError:
+        """What whoever waits for a closed vat is told."""
         return VatClosedError(f"vat {self.name!r} is closed")
 
     # --- for the host ------------------------------------------------------
@@ -110,7 +116,7 @@ class Vat(Junction):
             persistent vat saves whole churns only; another one lets go of what it has).
         """
         queue = self.queue
-        if not queue:
+        if self._inbox and (not queue or self.keeper is None):  # a churn that was cut does not starve others
             self._begin_churn(self._inbox.popleft())
         while queue and max_turns > 0:
             max_turns -= 1
@@ -138,15 +144,19 @@ class Vat(Junction):
         if self._phase is Phase.CLOSED:
             return []
         self._phase = Phase.CLOSED
+        if self.keeper is not None:
+            for lost in self.outbox:  # of a churn that was cut: nothing of it is saved
+                lost.drop(self.closed_error())
+            self.outbox = []
         self._end_methods()
         while self.queue:
-            self.queue.popleft().drop(self._closed_error())
+            self.queue.popleft().drop(self.closed_error())
         self._refuse_inbox()
         for outsider in list(self.outsiders):
-            outsider.abandon(self._closed_error())
+            outsider.abandon(self.closed_error())
         self.outsiders.clear()
         for answer in self.owed:
-            self.outbox.append(Posting(answer._home, Resolve(answer, Broken(self._closed_error()))))
+            self.outbox.append(Posting(answer._home, Resolve(answer, Broken(self.closed_error()))))
         self.owed.clear()
         self._report_unheard()
         outbox, self.outbox = self.outbox, []
@@ -164,7 +174,7 @@ class Vat(Junction):
                 item = inbox.popleft()
             except IndexError:  # another thread was faster
                 return
-            item.refuse(self._closed_error())
+            item.refuse(self.closed_error())
 
     def _end_methods(self) -> None:
         waiting = [*self.suspended, *(work.method for work in self.queue if isinstance(work, Resume))]
@@ -173,7 +183,7 @@ class Vat(Junction):
             self._last_turn(cast(SuspendedMethod, method))
 
     def _last_turn(self, method: SuspendedMethod) -> None:
-        reason = self._closed_error()
+        reason = self.closed_error()
         turn = self._turn
         entered(turn)
         try:

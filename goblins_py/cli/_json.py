@@ -133,7 +133,7 @@ _READERS: Final[dict[str, Callable[[Any], object]]] = {
     "@bytes": lambda text: base64.b64decode(text, validate=True),
     "@symbol": Symbol,
     "@float": float,
-    "@set": lambda items: frozenset(map(from_json, items)),
+    "@set": lambda items: _set([from_json(item) for item in items]),
     "@map": lambda pairs: Map([(from_json(key), from_json(item)) for key, item in pairs]),
     "@tagged": _read_tagged,
     "@record": _read_record,
@@ -149,14 +149,34 @@ def read_argument(text: str) -> object:
         ValueError: it is JSON, but not of a value (see `from_json`).
     """
     try:
-        parsed = json.loads(text, parse_constant=_no_constant)
+        parsed = json.loads(text, parse_constant=_no_constant, parse_int=_integer)
+    except _TooLongError as error:
+        raise ValueError(str(error)) from None
     except (ValueError, RecursionError):
         return text
     return from_json(parsed)
 
 
+class _TooLongError(ValueError):
+    """An integer of more digits than Python reads: no text, whatever JSON's parser says."""
+
+
+def _integer(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:
+        raise _TooLongError(f"an integer of {len(digits)} digits is too long") from None
+
+
 def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is no JSON")
+
+
+def _set(items: list[object]) -> frozenset[object]:
+    members = frozenset(items)
+    if len(members) != len(items):
+        raise ValueError("a set with a member twice, or with members such as 1 and true")
+    return members
 
 
 # --- for people ------------------------------------------------------------------

@@ -33,7 +33,7 @@ _TURNS: Final = 500
 _BOUT: Final = 0.01
 """Seconds that churns may run before I/O gets its chance."""
 _BACKLOG: Final = 1000
-"""Churns waiting for the disk above which nobody reads from the network."""
+"""Churns waiting for the disk, or items for their churn, above which nobody reads from the network."""
 
 
 class Flushable(Protocol):
@@ -52,7 +52,7 @@ class TrioHost:
     """
 
     vat: Vat
-    io: VatIo
+    io: VatIo | None = None
 
     def __init__(self, store: Store | None = None) -> None:
         self._store = store
@@ -66,7 +66,7 @@ class TrioHost:
         self._settled = trio.Event()
         self._settled.set()
         self._timers: trio.Nursery | None = None
-        self.failed: OSError | None = None
+        self.failed: Exception | None = None
 
     @property
     def token(self) -> trio.lowlevel.TrioToken:
@@ -104,7 +104,7 @@ class TrioHost:
 
     def post_later(self, seconds: float, home: Home, item: Effect) -> None:
         async def later() -> None:
-            await trio.sleep(seconds)
+            await trio.sleep(max(0, seconds))  # nor does NaN end the vat
             home.post(item)
 
         if self._timers is None:
@@ -218,13 +218,13 @@ class TrioHost:
     @property
     def crowded(self) -> bool:
         """Should nobody bring more work just now?"""
-        return len(self._commits) > _BACKLOG
+        return len(self._commits) > _BACKLOG or self.vat.backlog > _BACKLOG
 
     async def room(self) -> None:
         """Wait until more work may be brought."""
-        while self.crowded or self.vat.busy:
+        while self.crowded:
             await trio.lowlevel.checkpoint()
-            if self.crowded:
+            if len(self._commits) > _BACKLOG:
                 await self._settled.wait()
 
     # --- output commit -----------------------------------------------------------------
@@ -251,8 +251,12 @@ class TrioHost:
             try:
                 while self._commits:
                     await self._commit_batch()
-            except OSError as error:
+            except Exception as error:
                 self.failed = error
+                reason = self.vat.closed_error()
+                for churn in self._commits:
+                    for lost in churn.outbox:
+                        lost.drop(reason)
                 self._commits.clear()
                 self.release(self.vat.close())
                 raise

@@ -88,7 +88,7 @@ class VatIo(Io):
         outcome: Outcome = Broken(VatClosedError("the vat was closed before the task ended"), heard=True)
         try:
             outcome = Fulfilled(await task.async_fn(*task.args))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it breaks the promise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it breaks the promise
             if not isinstance(error, GoblinsError | OSError):
                 _log.exception("the task %s failed", getattr(task.async_fn, "__qualname__", task.async_fn))
             outcome = Broken(error.with_traceback(None))

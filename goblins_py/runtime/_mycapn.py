@@ -59,6 +59,7 @@ class Registry:
         known = self._numbers.get(ref)
         if known is not None:
             return known
+        _check_swiss_num(swiss_num)
         number = swiss_num or require_turn().home.host.random_bytes(_SWISS_BYTES)
         if number in self._objects:
             raise ValueError("another object is registered under this swiss number")
@@ -81,6 +82,11 @@ class Registry:
         self._objects = self._objects.delete(number)
         self._numbers = self._numbers.delete(ref)
         return True
+
+
+def _check_swiss_num(number: object) -> None:
+    if number is not None and type(number) is not bytes:
+        raise TypeError("a swiss number is bytes")
 
 
 def _check_reference(ref: object) -> None:
@@ -226,8 +232,8 @@ class MyCapn:
         return netlayer
 
 
-def _name(transport: str | Symbol) -> str:
-    return transport.name if isinstance(transport, Symbol) else transport
+def _name(transport: object) -> str:
+    return transport.name if isinstance(transport, Symbol) else str(transport)
 
 
 def _sturdyref(target: object) -> Sturdyref:

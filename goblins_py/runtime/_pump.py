@@ -55,6 +55,7 @@ class Pump:
         self._sending = False
         self._output = trio.Event()
         self._drained = trio.Event()
+        self._severed = trio.Event()
         session.on_output = self._on_output
 
     async def run(self) -> None:
@@ -63,6 +64,7 @@ class Pump:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_handshake)
                 nursery.start_soon(self._write_forever)
+                nursery.start_soon(self._end_with_session, nursery.cancel_scope)
                 self._host.flush_soon(self)
                 await self._read_all()
                 nursery.cancel_scope.cancel()
@@ -70,6 +72,11 @@ class Pump:
             self._session.abort("the vat is closing the connection")
             self.tell()
             await self._say_goodbye()
+
+    async def _end_with_session(self, scope: trio.CancelScope) -> None:
+        """However the session ends, and whatever the tasks wait for: the connection does not outlive it."""
+        await self._severed.wait()
+        scope.cancel()
 
     async def _say_goodbye(self) -> None:
         with trio.move_on_after(_FLUSH, shield=True):
@@ -110,16 +117,18 @@ class Pump:
             self._host.feed(self._sort(session.receive(data, whole=self._whole)))
 
     async def _wait_for_room(self) -> None:
-        while self._session.congested:
+        while self._session.congested and self._session.state is not SessionState.SEVERED:
             self._drained = trio.Event()
             await self._drained.wait()
-        if self._host.crowded or self._host.vat.busy:
+        if self._host.crowded:
             await self._host.room()
 
     def _sort(self, events: list[Event]) -> list[Effect]:
         effects = []
         for event in events:
             if isinstance(event, Started | Severed | Introduced):
+                if isinstance(event, Severed):
+                    self._severed.set()
                 self._notice(event)
             else:
                 effects.append(event)
@@ -156,7 +165,7 @@ class Pump:
         try:
             self._write_nowait()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return  # the reader hears of it, too
+            pass  # the writer meets it again, and ends the session
         if self._unsent:
             self._output.set()
 
@@ -191,6 +200,7 @@ class Pump:
             try:
                 await self._write_all()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._lose("the connection was lost")
                 return
             finally:
                 self._sending = False

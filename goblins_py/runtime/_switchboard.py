@@ -202,6 +202,8 @@ class Switchboard(NearOnly):
         self, session: Session, connection: Connection, believe: Callable[[PeerLocator], Belief]
     ) -> None:
         def notice(event: Started | Severed | Introduced) -> None:
+            if isinstance(event, Severed):
+                _log.info("a session with %r was severed: %s", session.peer or session.dialled, event.reason)
             if isinstance(event, Introduced):
                 self._introductions.receive(session, event)
             elif isinstance(event, Started):
@@ -218,6 +220,7 @@ class Switchboard(NearOnly):
             del self._pumps[session]
 
     def _started(self, session: Session, claimed: PeerLocator, belief: Belief) -> None:
+        _log.info("a session with %r has started (%s)", claimed, belief.value)
         self._introductions.open(session)
         if belief is not Belief.NONE:
             session.believe(verified=belief is not Belief.CLAIMED)

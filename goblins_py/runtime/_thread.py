@@ -58,6 +58,10 @@ class _Background:
             raise ActorError("the background thread did not start")
         token.run_sync_soon(lambda: nursery.start_soon(async_fn, *args))
 
+    def is_current(self) -> bool:
+        """Is this called on the background thread?"""
+        return threading.current_thread() is self._thread
+
     def _start(self) -> None:
         ready = threading.Event()
         run = (self._main, ready)
@@ -174,6 +178,8 @@ async def _hold(
 def _open(manager: AbstractAsyncContextManager[Any]) -> tuple[Any, trio.Event, Future[None]]:
     if current_turn() is not None:
         raise ActorError("a turn cannot open a vat: it would block")
+    if _background.is_current():
+        raise ActorError("the background thread would wait for itself: use open_vat there")
     started: Future[Started] = Future()
     closed: Future[None] = Future()
     _background.start_soon(_hold, manager, started, closed)

@@ -43,9 +43,10 @@ _FLUSH_POLL: Final = 0.005
 class OpenVat:
     """A running vat, as a trio program sees it."""
 
-    def __init__(self, vat: Vat, host: TrioHost) -> None:
+    def __init__(self, vat: Vat, host: TrioHost, io: Io) -> None:
         self._vat = vat
         self._host = host
+        self._io = io
 
     @property
     def name(self) -> str:
@@ -55,7 +56,7 @@ class OpenVat:
     @property
     def io(self) -> Io:
         """The capability for I/O: give it to the actors that shall have it, near."""
-        return self._host.io
+        return self._io
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run `function(*args)` as a turn.
@@ -198,7 +199,7 @@ async def _hosted(name: str, store: Store | None, *, verbose: bool) -> AsyncIter
                 async with trio.open_nursery() as tasks:
                     host.io = VatIo(vat, tasks)
                     try:
-                        yield OpenVat(vat, host)
+                        yield OpenVat(vat, host, host.io)
                     except BaseException as error:  # noqa: BLE001 - raised again below
                         body_error = error
                     await _settle(host)
@@ -208,7 +209,8 @@ async def _hosted(name: str, store: Store | None, *, verbose: bool) -> AsyncIter
                 await _settle(host)
                 core.cancel_scope.cancel()
     finally:
-        host.io.close()
+        if host.io is not None:
+            host.io.close()
         host.release(vat.close())
         if store is not None:
             await store.aclose()
