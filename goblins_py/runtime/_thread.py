@@ -14,7 +14,7 @@ from typing import Any, Final, Self, TypeVar, TypeVarTuple, cast
 
 import trio
 
-from goblins_py.abc import Store
+from goblins_py.abc import Io, Store
 from goblins_py.actors import (
     Outcome,
     PersistenceEnv,
@@ -104,6 +104,11 @@ class VatThread:
     def name(self) -> str:
         """For people, in logs."""
         return self._opened.name
+
+    @property
+    def io(self) -> Io:
+        """The capability for I/O: give it to the actors that shall have it, in a turn."""
+        return self._opened.io
 
     def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Run `function(*args)` as a turn and wait for its result.
