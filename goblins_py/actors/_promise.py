@@ -22,6 +22,7 @@ __all__ = [
     "Answering",
     "Broken",
     "Crossroads",
+    "Detour",
     "Following",
     "Fresh",
     "Fulfilled",
@@ -113,9 +114,18 @@ class Message(Effect, Answering):
 
 
 class Listener(ABC):
-    """Somebody who waits for a promise."""
+    """Somebody who waits for a promise.
+
+    Attributes:
+        in_order: it also wants to know that all that was sent to the promise before has arrived.
+    """
 
     __slots__ = ()
+    in_order: bool = False
+
+    def owns(self, promise: Promise[object]) -> bool:
+        """Is it the peer that will settle this promise? Then it waits for itself, and is told so."""
+        return False
 
     @abstractmethod
     def notify(self, vat: Home, outcome: Outcome) -> None:
@@ -153,13 +163,22 @@ class Pending:
 
 
 class RemotePending:
-    """A peer will settle it: messages cross at once, listeners wait here."""
+    """A peer will settle it: messages cross at once, listeners wait here.
 
-    __slots__ = ("connector", "listeners")
+    Attributes:
+        asked: the connector knows that somebody waits.
+        used: messages have crossed.
+        third: what it becomes is somewhere else.
+    """
+
+    __slots__ = ("asked", "connector", "listeners", "third", "used")
 
     def __init__(self, connector: Connector) -> None:
         self.connector = connector
         self.listeners: list[Listener] = []
+        self.asked = False
+        self.used = False
+        self.third = False
 
 
 class Following:
@@ -178,6 +197,29 @@ class Fulfilled:
 
     def __init__(self, value: object) -> None:
         self.value = value
+
+
+class Detour:
+    """A peer has settled it, but messages to it are still under way by that peer: later ones follow them.
+
+    Attributes:
+        became: what it is once the way is clear; whoever listens gets this at once.
+        clears: the way can become clear; not to a third party's object, which only the peer sees.
+        flushing: the connector was asked to say when all has arrived that was sent until then.
+        sent: messages have crossed since.
+        covered, waiting: who waits for the end of this flush, and of the next one.
+    """
+
+    __slots__ = ("became", "clears", "connector", "covered", "flushing", "sent", "waiting")
+
+    def __init__(self, connector: Connector, became: Fulfilled | Following, *, clears: bool) -> None:
+        self.connector = connector
+        self.became = became
+        self.clears = clears
+        self.flushing = False
+        self.sent = True
+        self.covered: list[Listener] = []
+        self.waiting: list[Listener] = []
 
 
 class Broken:
@@ -208,7 +250,7 @@ class Broken:
 
 
 Outcome: TypeAlias = Fulfilled | Broken
-State: TypeAlias = Fresh | Pending | RemotePending | Following | Fulfilled | Broken
+State: TypeAlias = Fresh | Pending | RemotePending | Detour | Following | Fulfilled | Broken
 
 
 class Promise(Leaf, Generic[T_co]):
