@@ -7,7 +7,7 @@ import trio
 
 from captp_kit import Pair, do, new_vat, run_vat, run_vats, unlogged
 from goblins_py import actor, spawn
-from goblins_py.actors import Broken, Fulfilled, make_promise, send_outside
+from goblins_py.actors import Broken, Fulfilled, make_promise, on_sever, send_outside
 from goblins_py.errors import ActorError, RemoteError, SessionSeveredError
 from goblins_py.syrup import Symbol
 from netlayers import LoopbackNetwork
@@ -153,6 +153,24 @@ def test_an_object_of_another_vat_is_no_exception() -> None:
         run_vats(pair.alice.vat, carol)
     assert (1, 2, 3, 4, 5) == do(carol, log.all)
     assert b"" == pair.alice.say()
+
+
+def test_a_promise_on_a_detour_is_the_object_for_all_but_messages() -> None:
+    """`on_sever` is not told of the session; a promise that becomes this one shares its way."""
+    pair = Pair()
+    log = pair.alice.do(spawn, Log)
+    promise, under_way = detoured(pair, log)
+    told = []
+    pair.alice.do(on_sever, promise, told.append)
+    other, resolver = pair.alice.do(make_promise)
+    pair.alice.do(resolver.fulfill, promise)
+    pair.alice.send(other, "note", 2)
+    assert [log] == [outcome.value for outcome in pair.alice.heard(other)]
+    pair.bob.hear(under_way)
+    pair.settle()
+    assert (1, 2) == seen(pair.alice, log)
+    pair.alice.lose()
+    assert [] == told
 
 
 def test_messages_from_another_vat_go_the_same_way() -> None:
