@@ -4,6 +4,11 @@ The rules, once: a message to a promise waits where the promise is (for a local 
 remote one at the peer, so it crosses at once: pipelining). What a promise becomes, its messages
 and listeners follow, in order. What belongs to another vat or peer is put into the outbox; nothing in
 here has an effect outside of the vat.
+
+Order is kept for each reference. A peer's promise to which messages have crossed, and that turns out to be
+an object of ours or of that same peer, goes on leading over the peer (`Detour`) until the peer says
+that all of them have arrived; if it is a third party's object, as long as the connection to the
+peer lives. Then the promise is what it became. Listeners are told at once.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from goblins_py.actors._outgoing import (
     Posting,
     Relay,
     RemoteDelivery,
+    RemoteFlush,
     RemoteListen,
     RemoteSelect,
 )
@@ -24,6 +30,7 @@ from goblins_py.actors._promise import (
     FRESH,
     Broken,
     Crossroads,
+    Detour,
     Following,
     Fresh,
     Fulfilled,
@@ -92,6 +99,7 @@ class Junction(Crossroads):
 
     def _past(self, message: Message, promise: Promise[object]) -> object | None:
         """What the message goes on to; None if it waits, has left, or is answered."""
+        named = promise
         promise = message.target = self._end_of_chain(promise)
         if promise._home is not self:
             self._leave(message, promise)
@@ -103,18 +111,28 @@ class Junction(Crossroads):
                     self._select(message, state.value)
                     return None
                 return _DATA if state.value is None else state.value
-            case Fresh():
-                promise._state = state = Pending()
-                state.messages.append(message)
-            case Pending():
-                state.messages.append(message)
+            case Fresh() | Pending():
+                self._wait(message, promise, state)
             case RemotePending():
+                state.used = True
                 self._cross(message, promise, state.connector)
+                if named is not promise:  # what the peer settles may be that it follows what we follow
+                    self._ask(promise, state)
+            case Detour():
+                self._cross(message, promise, state.connector)
+                state.sent = True
+                self._flush(promise, state)
             case Broken():
                 self._settle_answer(message, state)
             case Following():  # pragma: no cover - the end of a chain follows nothing
                 raise AssertionError("a chain of promises has no end")
         return None
+
+    def _wait(self, message: Message, promise: Promise[object], state: Fresh | Pending) -> None:
+        """Nobody knows yet what the promise becomes: the message waits with it."""
+        if isinstance(state, Fresh):
+            promise._state = state = Pending()
+        state.messages.append(message)
 
     def _select(self, request: Select, value: object) -> None:
         """The promise has become this: so its part is known, or that there is none."""
@@ -181,7 +199,8 @@ class Junction(Crossroads):
             for listener in state.listeners:
                 self.listen(promise, listener)
         elif isinstance(state, RemotePending):
-            promise._state = self._new_state(promise, outcome)
+            new = self._new_state(promise, outcome)
+            promise._state = self._detour(promise, state, new) if state.used else new
             for listener in state.listeners:
                 self.listen(promise, listener)
 
@@ -192,7 +211,7 @@ class Junction(Crossroads):
             outcome.unheard = self.unheard
             return outcome
         end = self._end_of_chain(outcome)
-        if end is promise:
+        if self._last(end) is promise:
             return self._cycle()
         if end._home is not self:
             self.outbox.append(Posting(end._home, Chase(end, promise)))
@@ -218,13 +237,81 @@ class Junction(Crossroads):
 
     def chase(self, at: Promise[object], origin: Promise[object]) -> None:
         """Go on looking whether `origin`, which follows `at`, follows itself by way of other vats."""
-        while at._home is self and isinstance(at._state, Following):
+        while (to := self._next(at)) is not None:
             if at is origin:
                 at._state = self._cycle()
                 return
-            at = at._state.to
+            at = to
         if at._home is not self:
             self.outbox.append(Posting(at._home, Chase(at, origin)))
+
+    def _next(self, promise: Promise[object]) -> Promise[object] | None:
+        """The promise that it became, if it did, whatever way messages go."""
+        state = promise._state if promise._home is self else None
+        if isinstance(state, Detour):
+            state = state.became
+        return state.to if isinstance(state, Following) else None
+
+    def _last(self, promise: Promise[object]) -> Promise[object]:
+        """What the promise comes to by way of detours as well."""
+        while (to := self._next(promise)) is not None:
+            promise = to
+        return promise
+
+    # --- detours ---------------------------------------------------------------------
+
+    def _detour(self, promise: Promise[object], pending: RemotePending, new: State) -> State:
+        """What a promise becomes to which messages have crossed."""
+        if isinstance(new, Fulfilled) and isinstance(new.value, Ref):
+            beyond = new.value._connector
+        elif isinstance(new, Following):
+            state = new.to._state if new.to._home is self else None
+            beyond = state.connector if isinstance(state, RemotePending | Detour) else None
+        else:
+            return new  # no order is to be kept of messages that fail
+        here = beyond is None or beyond is pending.connector
+        detour = Detour(pending.connector, new, clears=here and not pending.third)
+        if beyond is None:  # to the same peer both ways are equally long: that can wait until it is used
+            self._flush(promise, detour)
+        return detour
+
+    def _flush(self, promise: Promise[object], detour: Detour) -> None:
+        """Ask when the way will be clear, unless that was asked already."""
+        if detour.clears and not detour.flushing:
+            detour.flushing, detour.sent = True, False
+            detour.covered, detour.waiting = detour.waiting, []
+            self.outbox.append(RemoteFlush(detour.connector, promise))
+
+    def flushed(self, promise: Promise[object]) -> None:
+        """All has arrived that was sent before we asked: if that is all, the detour ends."""
+        state = promise._state
+        if not isinstance(state, Detour) or not state.flushing:
+            return
+        state.flushing = False
+        told = state.covered
+        if state.sent:
+            self._flush(promise, state)
+        else:
+            promise._state = state.became
+            told = told + state.waiting
+        for listener in told:
+            self._tell_what_became(state, listener)
+
+    def lost(self, promise: Promise[object], broken: Broken) -> None:
+        """The peer is gone: what has settled is what it became, all else breaks."""
+        state = promise._state if promise._home is self else None
+        if not isinstance(state, Detour):
+            self.resolve(promise, broken)
+            return
+        promise._state = state.became
+        for listener in (*state.covered, *state.waiting):
+            self._tell_what_became(state, listener)
+
+    def _tell_what_became(self, state: Detour, listener: Listener) -> None:
+        if isinstance(state.became, Fulfilled):
+            listener.notify(self, state.became)
+        else:
+            self.listen(state.became.to, listener)
 
     # --- listeners -------------------------------------------------------------------
 
@@ -240,10 +327,8 @@ class Junction(Crossroads):
                 state.listeners.append(listener)
             case Pending():
                 state.listeners.append(listener)
-            case RemotePending():
-                if not state.listeners:
-                    self.outbox.append(RemoteListen(state.connector, promise))
-                state.listeners.append(listener)
+            case RemotePending() | Detour():
+                self._listen_there(promise, state, listener)
             case Fulfilled():
                 listener.notify(self, state)
             case Broken():
@@ -252,10 +337,36 @@ class Junction(Crossroads):
             case Following():  # pragma: no cover - the end of a chain follows nothing
                 raise AssertionError("a chain of promises has no end")
 
+    def _listen_there(
+        self, promise: Promise[object], state: RemotePending | Detour, listener: Listener
+    ) -> None:
+        if isinstance(state, Detour):
+            if listener.in_order and state.clears:
+                state.waiting.append(listener)
+                self._flush(promise, state)
+            else:
+                self._tell_what_became(state, listener)
+        elif listener.owns(promise):
+            listener.notify(self, Fulfilled(promise))
+        else:
+            self._ask(promise, state)
+            state.listeners.append(listener)
+
+    def _ask(self, promise: Promise[object], state: RemotePending) -> None:
+        """See that we hear of it when the peer settles the promise."""
+        if not state.asked:
+            state.asked = True
+            self.outbox.append(RemoteListen(state.connector, promise))
+
     def dismiss(self, promise: Promise[object], listener: OutsideListener) -> None:
         """The listener does not wait for this promise any more."""
         self.outsiders.discard(listener)
         state = self._end_of_chain(promise)._state
+        if isinstance(state, Detour):
+            for waiting in (state.covered, state.waiting):
+                if listener in waiting:
+                    waiting.remove(listener)
+            state = self._last(promise)._state
         if isinstance(state, Pending | RemotePending) and listener in state.listeners:
             state.listeners.remove(listener)
 

@@ -13,6 +13,7 @@ from goblins_py.actors._passable import crossed, passable
 from goblins_py.actors._promise import (
     Answering,
     Broken,
+    Detour,
     Fulfilled,
     Listen,
     Listener,
@@ -234,6 +235,8 @@ def _connector_of(ref: object) -> tuple[Connector | None, Home]:
         return ref._connector, ref._home
     if isinstance(ref, Promise):
         state = ref._state
+        if ref._home is turn.home and isinstance(state, Detour):
+            state = state.became
         if ref._home is turn.home and isinstance(state, RemotePending):
             return state.connector, ref._home
         if ref._home is turn.home and isinstance(state, Fulfilled):

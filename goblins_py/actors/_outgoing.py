@@ -5,11 +5,32 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Protocol, cast
 
-from goblins_py.actors._promise import Broken, Listener, Message, Outcome, OutsideListener, Promise
+from goblins_py.actors._promise import (
+    Broken,
+    Listener,
+    Message,
+    Outcome,
+    OutsideListener,
+    Promise,
+    RemotePending,
+    Resolve,
+)
 from goblins_py.actors._reference import Connector
 from goblins_py.actors._turn import Effect, Home
 
-__all__ = ["Chase", "Outgoing", "Posting", "Relay", "RemoteDelivery", "RemoteListen", "RemoteSelect"]
+__all__ = [
+    "Chase",
+    "Flushed",
+    "Introduce",
+    "Lost",
+    "Outgoing",
+    "Posting",
+    "Relay",
+    "RemoteDelivery",
+    "RemoteFlush",
+    "RemoteListen",
+    "RemoteSelect",
+]
 
 
 class Outgoing(ABC):
@@ -77,6 +98,19 @@ class RemoteListen(Outgoing):
         self.connector.listen(self.promise)
 
 
+class RemoteFlush(Outgoing):
+    """A peer is asked to say when all has arrived that was sent to its promise; see `Flushed`."""
+
+    __slots__ = ("connector", "promise")
+
+    def __init__(self, connector: Connector, promise: Promise[object]) -> None:
+        self.connector = connector
+        self.promise = promise
+
+    def release(self) -> None:
+        self.connector.flush(self.promise)
+
+
 class _Way(Protocol):
     """What of a crossroads is used here."""
 
@@ -85,6 +119,12 @@ class _Way(Protocol):
 
     def chase(self, at: Promise[object], origin: Promise[object]) -> None:
         """See `Chase`."""
+
+    def flushed(self, promise: Promise[object]) -> None:
+        """See `Flushed`."""
+
+    def lost(self, promise: Promise[object], broken: Broken) -> None:
+        """See `Lost`."""
 
 
 class _Notify(Effect):
@@ -103,16 +143,20 @@ class _Notify(Effect):
 class Relay(OutsideListener):
     """Stands at a far promise for a listener of our own vat."""
 
-    __slots__ = ("home", "listener")
+    __slots__ = ("home", "in_order", "listener")
 
     def __init__(self, home: Home, listener: Listener) -> None:
         self.home = home
         self.listener = listener
+        self.in_order = listener.in_order
 
     def notify(self, vat: Home, outcome: Outcome) -> None:
         way = cast(_Way, vat)
         way.outsiders.discard(self)
         way.outbox.append(Posting(self.home, _Notify(self.listener, outcome)))
+
+    def owns(self, promise: Promise[object]) -> bool:
+        return self.listener.owns(promise)
 
     def abandon(self, reason: BaseException) -> None:
         self.home.post(_Notify(self.listener, Broken(reason)))
@@ -133,3 +177,43 @@ class Chase(Effect):
 
     def commit(self, vat: Home) -> None:
         cast(_Way, vat).chase(self.at, self.origin)
+
+
+class Flushed(Effect):
+    """All has arrived that was sent to a peer's promise before the `RemoteFlush`. Posted by the connector."""
+
+    __slots__ = ("promise",)
+
+    def __init__(self, promise: Promise[object]) -> None:
+        self.promise = promise
+
+    def commit(self, vat: Home) -> None:
+        cast(_Way, vat).flushed(self.promise)
+
+
+class Introduce(Resolve):
+    """A peer's promise becomes a third party's object, that we are being introduced to."""
+
+    __slots__ = ()
+
+    def commit(self, vat: Home) -> None:
+        state = self.promise._state if self.promise._home is vat else None
+        if isinstance(state, RemotePending):
+            state.third = True
+        super().commit(vat)
+
+
+class Lost(Effect):
+    """The peer is gone that a promise leads to. Posted by the connector; the last that is heard of it."""
+
+    __slots__ = ("broken", "promise")
+
+    def __init__(self, promise: Promise[object], broken: Broken) -> None:
+        self.promise = promise
+        self.broken = broken
+
+    def commit(self, vat: Home) -> None:
+        cast(_Way, vat).lost(self.promise, self.broken)
+
+    def refuse(self, reason: BaseException) -> None:
+        Resolve(self.promise, self.broken).refuse(reason)

@@ -20,7 +20,7 @@ import attrs
 
 from goblins_py.actors._environment import PersistenceEnv
 from goblins_py.actors._passable import is_value
-from goblins_py.actors._promise import Broken, Following, Fulfilled, Promise
+from goblins_py.actors._promise import Broken, Detour, Following, Fulfilled, Promise, State
 from goblins_py.actors._reference import Ref
 from goblins_py.actors._turn import Home
 from goblins_py.errors import ActorError, NotPortrayableError, StoreCorruptError
@@ -85,9 +85,15 @@ class Depicter:
         return _record("near", self._slot_of(ref))
 
     def _promise(self, promise: Promise[object]) -> object:
-        while promise._home is self._home and isinstance(promise._state, Following):
-            promise = promise._state.to
-        state = promise._state if promise._home is self._home else None
+        state: State | None = promise._state
+        while promise._home is self._home and isinstance(state, Following | Detour):
+            if isinstance(state, Detour):
+                state = state.became
+            else:
+                promise = state.to
+                state = promise._state
+        if promise._home is not self._home:
+            state = None
         if isinstance(state, Fulfilled):
             return _record("encase", self.depict(state.value))
         if isinstance(state, Broken):

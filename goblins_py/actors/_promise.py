@@ -23,6 +23,7 @@ __all__ = [
     "Answering",
     "Broken",
     "Crossroads",
+    "Detour",
     "Following",
     "Fresh",
     "Fulfilled",
@@ -130,9 +131,18 @@ class Select(Message):
 
 
 class Listener(ABC):
-    """Somebody who waits for a promise."""
+    """Somebody who waits for a promise.
+
+    Attributes:
+        in_order: it also wants to know that all that was sent to the promise before has arrived.
+    """
 
     __slots__ = ()
+    in_order: bool = False
+
+    def owns(self, promise: Promise[object]) -> bool:
+        """Is it the peer that will settle this promise? Then it waits for itself, and is told so."""
+        return False
 
     @abstractmethod
     def notify(self, vat: Home, outcome: Outcome) -> None:
@@ -170,13 +180,22 @@ class Pending:
 
 
 class RemotePending:
-    """A peer will settle it: messages cross at once, listeners wait here."""
+    """A peer will settle it: messages cross at once, listeners wait here.
 
-    __slots__ = ("connector", "listeners")
+    Attributes:
+        asked: the connector knows that somebody waits.
+        used: messages have crossed.
+        third: what it becomes is somewhere else.
+    """
+
+    __slots__ = ("asked", "connector", "listeners", "third", "used")
 
     def __init__(self, connector: Connector) -> None:
         self.connector = connector
         self.listeners: list[Listener] = []
+        self.asked = False
+        self.used = False
+        self.third = False
 
 
 class Following:
@@ -195,6 +214,29 @@ class Fulfilled:
 
     def __init__(self, value: object) -> None:
         self.value = value
+
+
+class Detour:
+    """A peer has settled it, but messages to it are still under way by that peer: later ones follow them.
+
+    Attributes:
+        became: what it is once the way is clear; whoever listens gets this at once.
+        clears: the way can become clear; not to a third party's object, which only the peer sees.
+        flushing: the connector was asked to say when all has arrived that was sent until then.
+        sent: messages have crossed since.
+        covered, waiting: who waits for the end of this flush, and of the next one.
+    """
+
+    __slots__ = ("became", "clears", "connector", "covered", "flushing", "sent", "waiting")
+
+    def __init__(self, connector: Connector, became: Fulfilled | Following, *, clears: bool) -> None:
+        self.connector = connector
+        self.became = became
+        self.clears = clears
+        self.flushing = False
+        self.sent = True
+        self.covered: list[Listener] = []
+        self.waiting: list[Listener] = []
 
 
 class Broken:
@@ -225,7 +267,7 @@ class Broken:
 
 
 Outcome: TypeAlias = Fulfilled | Broken
-State: TypeAlias = Fresh | Pending | RemotePending | Following | Fulfilled | Broken
+State: TypeAlias = Fresh | Pending | RemotePending | Detour | Following | Fulfilled | Broken
 
 
 class Promise(Leaf, Generic[T_co]):

@@ -79,6 +79,9 @@ class Connector(ABC):
     def listen(self, promise: object) -> None:
         """Somebody waits for this promise of the connector's: see that it hears of it."""
 
+    def flush(self, promise: object) -> None:  # noqa: B027 - not to answer is safe, and slow
+        """Post `Flushed` when all has arrived that was sent to this promise so far."""
+
     @abstractmethod
     def watch(self, listener: Severable) -> None:
         """Tell the listener when the connection ends; at once if it has."""

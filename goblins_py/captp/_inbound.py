@@ -12,8 +12,11 @@ from weakref import ReferenceType
 
 from goblins_py.actors import (
     Broken,
+    Flushed,
     Fulfilled,
+    Introduce,
     Listen,
+    Lost,
     Message,
     Outcome,
     Promise,
@@ -30,10 +33,19 @@ from goblins_py.captp._limits import SessionLimits
 from goblins_py.captp._marshal import read_args, read_value
 from goblins_py.captp._outbound import Outbound
 from goblins_py.captp._reasons import read_reason
-from goblins_py.captp._records import OpDeliver, OpGcAnswers, OpGcExports, OpGet, OpIndex, OpListen, OpUntag
+from goblins_py.captp._records import (
+    DescSigEnvelope,
+    OpDeliver,
+    OpGcAnswers,
+    OpGcExports,
+    OpGet,
+    OpIndex,
+    OpListen,
+    OpUntag,
+)
 from goblins_py.captp._references import SessionReferences
 from goblins_py.captp._reply import Dismiss, Reply
-from goblins_py.captp._tables import Question
+from goblins_py.captp._tables import Flush, Question
 from goblins_py.errors import RemoteError, RemoteProtocolError, SessionSeveredError
 from goblins_py.syrup import Symbol
 
@@ -69,7 +81,7 @@ class Inbound:
         broken = Broken(SessionSeveredError(reason))
         for thing in self._references.imports.living():
             if isinstance(thing, Promise):
-                self.events.append(Resolve(thing, broken))
+                self.events.append(Lost(thing, broken))
         for reply, weak in list(self._outbound.listening.items()):
             promise = weak()
             if promise is not None:
@@ -81,12 +93,12 @@ class Inbound:
         """A message for one of our objects, or for a resolver: the answer to a question of ours."""
         references = self._references
         target = references.find(operation.to)
-        if type(target) is Question:
+        if isinstance(target, Question):
             self._settle(target, operation)
             return
         args, kwargs = read_args(operation.args, references)
         answer = self._answer_for(operation)
-        self.events.append(Message(target, args, kwargs, answer=answer))  # type: ignore[arg-type]
+        self.events.append(Message(target, args, kwargs, answer=answer))
 
     def _answer_for(self, operation: OpDeliver) -> Promise[object] | None:
         position, resolver = operation.answer_pos, operation.resolve_me
@@ -100,12 +112,12 @@ class Inbound:
             self._keep(position, answer)
         return answer
 
-    def _reply_to(self, resolver: Any) -> Reply:
+    def _reply_to(self, resolver: Any, *, in_order: bool = False) -> Reply:
         outbound = self._outbound
         if outbound.unanswered >= self._max_answers:
             raise RemoteProtocolError(f"more than {self._max_answers} calls without an answer: answers limit")
         outbound.unanswered += 1
-        return Reply(outbound, resolver.position)
+        return Reply(outbound, resolver.position, in_order=in_order)
 
     def _keep(self, position: int, answer: Promise[object]) -> None:
         answers = self._references.answers
@@ -121,9 +133,10 @@ class Inbound:
             verb, value = operation.args
         except ValueError:
             raise RemoteProtocolError("a resolver takes fulfill or break, and one value") from None
+        given = type(value) is DescSigEnvelope
         value = read_value(value, self._references)
         if verb == _FULFILL:
-            self._resolve(question, outcome_of(value))
+            self._resolve(question, outcome_of(value), Introduce if given else Resolve)
         elif verb == _BREAK:
             self._resolve(question, Broken(read_reason(value)))
         else:
@@ -132,19 +145,24 @@ class Inbound:
         if answer is not None:
             self.events.append(Resolve(answer, Fulfilled(None)))
 
-    def _resolve(self, question: Question, outcome: Outcome | Promise[object]) -> None:
+    def _resolve(
+        self, question: Question, outcome: Outcome | Promise[object], effect: type[Resolve] = Resolve
+    ) -> None:
         question.answered = True
         promise = question.entry()
-        if isinstance(promise, Promise):
+        if isinstance(question, Flush):
+            if isinstance(promise, Promise):
+                self.events.append(Flushed(promise))
+        elif isinstance(promise, Promise):
             self._outbound.waiting.discard(promise)
-            self.events.append(Resolve(promise, outcome))
+            self.events.append(effect(promise, outcome))
 
     def listen(self, operation: OpListen) -> None:
         """The peer wants to know what becomes of a promise of ours."""
         target = self._references.find(operation.to)
         if isinstance(target, Question):
             raise RemoteProtocolError("op:listen to a resolver")
-        reply = self._reply_to(operation.resolver)
+        reply = self._reply_to(operation.resolver, in_order=True)
         if isinstance(target, Promise):
             self._outbound.listening[reply] = ReferenceType(target)
             self.events.append(Listen(target, reply))
@@ -171,7 +189,7 @@ class Inbound:
             raise RemoteProtocolError("op:gc-exports with lists of two lengths")
         for position, delta in zip(operation.positions, operation.deltas, strict=True):
             question = self._references.exports.drop(position, delta)
-            if question is not None and not question.answered:
+            if question is not None and not question.answered and not isinstance(question, Flush):
                 self._resolve(question, Broken(RemoteError("the peer let go of the call without an answer")))
 
     def gc_answers(self, operation: OpGcAnswers) -> None:

@@ -177,6 +177,19 @@ class Outbound:
             self._outbox.put(operation_bytes(listen))
         self.waiting.add(promise)
 
+    def flush(self, promise: Promise[object]) -> None:
+        """See that we hear when all has arrived that was sent to this promise of the peer's."""
+        entry = self._references.imports.find(promise)
+        if entry is not None and self._severed is None:
+            to = DescAnswer if entry.kind is HeldKind.QUESTION else DescExport
+            resolver = DescImportObject(self._references.exports.flush(entry))
+            self._outbox.put(operation_bytes(OpListen(to(entry.position), resolver, wants_partial=False)))
+
+    def owns(self, promise: Promise[object]) -> bool:
+        """Is it one that the peer has given us, and is to settle?"""
+        entry = self._references.imports.find(promise)
+        return entry is not None and entry.kind is HeldKind.IMPORT
+
     # --- replies ----------------------------------------------------------------
 
     def reply(self, reply: Reply, outcome: Outcome) -> None:

@@ -16,6 +16,9 @@ class _Replier(Protocol):
     def reply(self, reply: Reply, outcome: Outcome) -> None:
         """Settle the peer's promise."""
 
+    def owns(self, promise: Promise[object]) -> bool:
+        """Will the peer itself settle this one?"""
+
 
 class Reply(Listener, Outgoing):
     """Notified in the vat; tells the peer when the churn is released. Collected before that, it is `lost`.
@@ -24,10 +27,11 @@ class Reply(Listener, Outgoing):
         resolver: the peer's position of what settles its promise.
     """
 
-    __slots__ = ("__weakref__", "_outcome", "_replier", "resolver")
+    __slots__ = ("__weakref__", "_outcome", "_replier", "in_order", "resolver")
     _outcome: Outcome | None
 
-    def __init__(self, replier: _Replier, resolver: int) -> None:
+    def __init__(self, replier: _Replier, resolver: int, *, in_order: bool = False) -> None:
+        self.in_order = in_order
         self._replier = replier
         self._outcome = None
         self.resolver = resolver
@@ -39,6 +43,9 @@ class Reply(Listener, Outgoing):
     def notify(self, vat: Home, outcome: Outcome) -> None:
         self._outcome = outcome
         cast(Vat, vat).outbox.append(self)
+
+    def owns(self, promise: Promise[object]) -> bool:
+        return self._replier.owns(promise)
 
     def release(self) -> None:
         if self._outcome is not None:

@@ -291,6 +291,9 @@ class Session(Connector, HandoffSession):
     def listen(self, promise: object) -> None:
         self._outbound.listen(cast("Promise[object]", promise))
 
+    def flush(self, promise: object) -> None:
+        self._outbound.flush(cast("Promise[object]", promise))
+
     def watch(self, listener: Severable) -> None:
         if self.state is SessionState.SEVERED:
             listener.severed(self.reason)

@@ -14,7 +14,7 @@ from weakref import ReferenceType
 from goblins_py.actors import Promise, Ref
 from goblins_py.errors import NotPassableError, RemoteProtocolError
 
-__all__ = ["Exported", "Exports", "HeldKind", "Imports", "Question", "Remote", "WeakEntry"]
+__all__ = ["Exported", "Exports", "Flush", "HeldKind", "Imports", "Question", "Remote", "WeakEntry"]
 
 Remote = Ref[object] | Promise[object]
 
@@ -33,6 +33,12 @@ class Question:
         self.entry = entry
         self.answered = False
         self.count = 1
+
+
+class Flush(Question):
+    """What is told when all has arrived that was sent to a promise of the peer's which has settled."""
+
+    __slots__ = ()
 
 
 Exported = Remote | Question
@@ -85,6 +91,10 @@ class Exports:
     def ask(self, entry: WeakEntry) -> int:
         """The position of a new resolver for a question, or for an imported promise."""
         return self._number(Question(entry))
+
+    def flush(self, entry: WeakEntry) -> int:
+        """The position of what is told when the way to this promise is clear; not limited, as one each."""
+        return self._number(Flush(entry))
 
     def _number(self, entry: _Export | Question) -> int:
         position = self._next
