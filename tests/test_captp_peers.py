@@ -33,6 +33,7 @@ def living():
     table, session = dialling()
     session.heard = True
     assert table.started(ALICE, session, Belief.DIALLED) == [Use(ALICE, session)]
+    table.settled(ALICE, session)
     return table, session
 
 
@@ -157,20 +158,30 @@ def test_crossed_hellos_are_judged_alike_when_the_answer_comes_first(belief):
 
 
 def test_the_memory_of_a_crossing_is_gone_once_established():
-    """When the peer has sent an operation, or the time is up, a later connection is judged as a new one."""
+    """When the peer has sent an operation, or the time is up, side ids decide nothing."""
     for heard in (True, False):
         table, ours = dialling(our_side=b"a")
         table.started(ALICE, ours, Belief.DIALLED)
-        if heard:
-            ours.heard = True
-        else:
+        ours.heard = heard
+        if not heard:
             table.settled(ALICE, ours)
         later = Fake(their_side=b"z")
         (abort,) = table.started(ALICE, later, Belief.CLAIMED)
         assert abort.session is later
-        small = Fake(their_side=b"0")
-        abort, use = table.started(ALICE, small, Belief.PROVED)
-        assert (abort.session, use.session) == (ours, small)
+        assert table.live(ALICE) is ours
+
+
+def test_a_dial_of_the_peers_that_was_on_its_way_replaces_nothing():
+    """Both sessions go on, until the time is up; what comes then is a new connection."""
+    table, ours = dialling(our_side=b"a")
+    table.started(ALICE, ours, Belief.DIALLED)
+    ours.heard = True
+    assert table.started(ALICE, Fake(their_side=b"z"), Belief.PROVED) == []
+    assert table.live(ALICE) is ours
+    table.settled(ALICE, ours)
+    new = Fake()
+    abort, use = table.started(ALICE, new, Belief.PROVED)
+    assert (abort.session, use.session) == (ours, new)
 
 
 def test_an_older_dials_time_does_not_end_the_memory_of_a_newer_one():

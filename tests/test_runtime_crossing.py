@@ -2,10 +2,11 @@
 
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
 import trio
 
-from goblins_py import Sturdyref, on_sever, open_vat, spawn, spawn_mycapn
+from goblins_py import on_sever, open_vat, spawn, spawn_mycapn
 from goblins_py.captp import Session
 from netlayers import LoopbackNetwork, TcpTestingOnlyNetlayer, TcpTlsNetlayer
 from runtime_kit import Greeter, Person, person
@@ -14,14 +15,30 @@ PATIENCE = 20
 ROUNDS = 10
 
 
+NETLAYERS = {
+    "tcp-testing-only": lambda name: (TcpTestingOnlyNetlayer, name),
+    "tcp-tls": lambda _: (TcpTlsNetlayer, "127.0.0.1"),
+}
+
+
+@attrs.define
 class LocalPerson(Person):
     """Somebody with a netlayer over real sockets."""
+
+    transport: str
 
     async def share(self, cls, *args):
         """See `Person`."""
         ref = await self.vat.run(spawn, cls, *args)
-        name = await self.vat.run(lambda: self.netlayer_name)
-        return ref, await self.vat.send(self.mycapn).register(ref, name)
+        return ref, await self.vat.send(self.mycapn).register(ref, self.transport)
+
+
+@asynccontextmanager
+async def local(name, transport):
+    """Open somebody's vat, with real sockets."""
+    async with open_vat(name) as vat:
+        kind, *args = NETLAYERS[transport](name)
+        yield LocalPerson(vat, await vat.run(lambda: spawn_mycapn(spawn(kind, *args))), name, transport)
 
 
 def session_of(ref):
@@ -68,3 +85,37 @@ async def test_crossed_hellos_over_loopback(delay, autojump_clock):
                 network.set_delay("alice", "bob", delay)
                 found = await both_enliven(alice, bob, alices, bobs)
                 await they_talk_over_one_session(alice, bob, found)
+
+
+@pytest.mark.parametrize("transport", NETLAYERS)
+async def test_crossed_hellos_over_real_sockets(transport):
+    """As they come: whoever wins, all wishes come true."""
+    for _ in range(ROUNDS):
+        with trio.fail_after(PATIENCE):
+            async with local("alice", transport) as alice, local("bob", transport) as bob:
+                alices, bobs = await shared(alice), await shared(bob)
+                found = await both_enliven(alice, bob, alices, bobs)
+                await they_talk_over_one_session(alice, bob, found)
+
+
+async def test_one_dials_while_the_others_dial_is_on_its_way(autojump_clock):
+    """At every moment of the other's dial and greeting."""
+    for tenth in range(0, 50):
+        network = LoopbackNetwork()
+        with trio.fail_after(60):
+            async with person("alice", network) as alice, person("bob", network) as bob:
+                alices, bobs = await shared(alice), await shared(bob)
+                network.set_delay("alice", "bob", 1.0)
+                found = {}
+
+                async def enliven(who, sturdyref, after, found=found):
+                    await trio.sleep(after)
+                    found[who.name] = await who.enliven(sturdyref)
+
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(enliven, alice, bobs[0], 0)
+                    nursery.start_soon(enliven, bob, alices[0], tenth / 10)
+                assert (await alice.vat.send(found["alice"]).greet("x")).startswith("Hello")
+                assert (await bob.vat.send(found["bob"]).greet("x")).startswith("Hello")
+                sessions = {session_of(each).session_id for each in found.values()}
+                assert len(sessions) == 1, tenth

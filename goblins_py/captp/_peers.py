@@ -11,8 +11,10 @@ matter.
   transport without identities the second one is aborted.
 - Crossed hellos (CapTP draft): while our dial is open an incoming session of the same peer decides by the side
   ids of the two openers; the smaller one loses. Our dial being answered does not end it, since the peer's
-  hello over its own connection may come behind: it ends with the first operation over ours (then the peer,
-  too, counts it as the live one), or when the handshake limit has passed. From then on nobody remembers.
+  hello over its own connection may come behind: it ends with the first operation over ours, for then the peer,
+  too, counts it as the live one. When the handshake limit has passed nobody remembers anything.
+- In between, a proved session is one that was on its way while ours was made (Guile Goblins goes on with its
+  dial). It replaces nothing, and carries what its peer sends.
 """
 
 from __future__ import annotations
@@ -178,6 +180,8 @@ class PeerTable:
             return self._enter(peer, session)
         if belief is Belief.CLAIMED:
             return [Abort(session, _SECOND)]
+        if peer in self._fresh:
+            return []
         return [Abort(live, _REPLACED), *self._enter(peer, session)]
 
     def _crossing(self, peer: PeerLocator) -> Sessionlike | None:

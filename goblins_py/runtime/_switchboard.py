@@ -59,7 +59,7 @@ HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds."""
 
 _CROSSING: Final = 0.25
-"""Seconds that an answered dial waits for a hello of the same peer that is on its way."""
+"""Seconds that an answered dial waits for the hello of somebody who may be the same peer."""
 _GC_INTERVAL: Final = 0.1
 _YOUNG_EVERY: Final = 20
 """An idle process collects its young garbage every so many GC intervals."""
@@ -235,12 +235,16 @@ class Switchboard(NearOnly):
     async def _enter_dialled(self, session: Session, peer: PeerLocator) -> None:
         """Have our dial used, unless the peer dials us as well and its hello decides otherwise."""
         with trio.move_on_after(_CROSSING):
-            while any(believe(peer) is not Belief.NONE for believe in self._arriving.values()):
-                await self._arrivals.park()
+            await self._wait_for_hellos(peer, {Belief.CLAIMED, Belief.PROVED})
+        await self._wait_for_hellos(peer, {Belief.PROVED})  # only the peer itself can make us wait so
         if session.state is SessionState.ESTABLISHED:
             self._do(self._peers.started(peer, session, Belief.DIALLED))
             await trio.sleep(self._handshake)
             self._peers.settled(peer, session)
+
+    async def _wait_for_hellos(self, peer: PeerLocator, beliefs: set[Belief]) -> None:
+        while any(believe(peer) in beliefs for believe in self._arriving.values()):
+            await self._arrivals.park()
 
     def _arrived(self, session: Session) -> None:
         if self._arriving.pop(session, None) is not None:
