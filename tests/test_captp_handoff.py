@@ -15,7 +15,7 @@ from goblins_py.captp._records import DescSigEnvelope, to_record
 from goblins_py.errors import HandoffError
 from goblins_py.locators import PeerLocator
 from goblins_py.syrup import Map, Record, Symbol, encode
-from vectors_syrup import GIVE_ENVELOPE, LOC, SESSION_K1_K2, SIDE_K1, SIDE_K2, signature
+from vectors_syrup import GIVE_ENVELOPE, LOC, SESSION_K1_K2, SIDE_K2, signature
 
 KEYS = [SessionKeys.from_seed(bytes([number]) * 32) for number in range(8)]
 EXPORTER = PeerLocator.from_record(LOC)
@@ -90,7 +90,9 @@ def test_gives_and_receives_are_those_of_goblins() -> None:
         sha256(data).hexdigest(),
     )
     receiver = Talk(KEYS[2], KEYS[1])  # the vectors use one pair of keys for every session
-    receive = make_receive(read_give(give, RECEIVER_GIFTER), gifter=RECEIVER_GIFTER, exporter=receiver, count=0)
+    receive = make_receive(
+        read_give(give, RECEIVER_GIFTER), gifter=RECEIVER_GIFTER, exporter=receiver, count=0
+    )
     data = encode(receive.content, to_record)
     assert (553, "08bc3560aa8b00c81da51d95be9a926f4055e23cf96f757c0d6f122bd45b4704") == (
         len(data),

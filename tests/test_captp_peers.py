@@ -149,7 +149,10 @@ def test_crossed_hellos_are_judged_alike_when_the_answer_comes_first(belief):
     table, ours = dialling(our_side=b"a")
     table.started(ALICE, ours, Belief.DIALLED)
     theirs = Fake(their_side=b"b")
-    assert table.started(ALICE, theirs, belief) == [Abort(ours, "Crossed hellos mitigation"), Use(ALICE, theirs)]
+    assert table.started(ALICE, theirs, belief) == [
+        Abort(ours, "Crossed hellos mitigation"),
+        Use(ALICE, theirs),
+    ]
     table, ours = dialling(our_side=b"b")
     table.started(ALICE, ours, Belief.DIALLED)
     theirs = Fake(their_side=b"a")

@@ -3,7 +3,7 @@
 import gc
 import weakref
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import attrs
 import pytest
@@ -11,6 +11,7 @@ import trio
 
 from goblins_py import actor, open_vat, parse_uri, send, spawn, spawn_mycapn
 from goblins_py.captp import Session
+from goblins_py.errors import SessionSeveredError
 from guile_peer import GuilePeer
 from netlayers import TcpTlsNetlayer
 
@@ -184,8 +185,8 @@ async def test_what_was_given_to_guile_and_dropped_we_can_collect(guiles) -> Non
     async with people(2) as (gifter, exporter):
         probe = Probe()
         watch = weakref.ref(probe)
-        maker = await exporter.vat.run(spawn, lambda: made.pop())
         made = [await exporter.vat.run(spawn, probe)]
+        maker = await exporter.vat.run(spawn, made.pop)
         sturdyref = await exporter.vat.send(exporter.mycapn).register(maker, "tcp-tls")
         holder = await gifter.enliven(guiles[0]["holder"])
         await gifter.vat.send(holder).hold(gifter.vat.send(await gifter.enliven(sturdyref.uri))())
@@ -200,12 +201,18 @@ async def test_what_was_given_to_guile_and_dropped_we_can_collect(guiles) -> Non
 
 
 async def test_both_dial_at_once(guiles) -> None:
-    """Crossed hellos with Guile: whatever wins, what we wanted of it is there."""
-    for _ in range(3):
+    """Crossed hellos with Guile: whichever wins, what we want of it is there, if need be at the second try.
+
+    Guile may give up our connection after it has greeted us over it, and then what we sent is lost. What
+    Guile itself wanted over a connection that lost never settles there, so it is not waited for.
+    """
+    for _ in range(4):
         async with people(2) as (driver, one):
             matchmaker = await driver.enliven(guiles[0]["matchmaker"])
-            theirs = driver.vat.send(matchmaker).meet(one.uris["echo"])
+            driver.vat.send(matchmaker).meet(one.uris["echo"])
+            with suppress(SessionSeveredError):
+                echo = await one.enliven(guiles[0]["echo"])
+                assert ("Hello",) == await one.vat.send(echo)("Hello")
             echo = await one.enliven(guiles[0]["echo"])
-            assert ("Hello",) == await one.vat.send(echo)("Hello")
-            assert ("Hello",) == await theirs
+            assert ("again",) == await one.vat.send(echo)("again")
             assert peer_of(echo) == designator_of(guiles[0]["echo"])

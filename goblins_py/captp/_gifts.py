@@ -75,7 +75,7 @@ class GiftDesk:
         return promise
 
     def give_up(self, gift_id: object, resolver: Resolver[object], reason: str) -> None:
-        """The gift has not come in time; in a turn. Nothing if it has, even if somebody waits for the next."""
+        """The gift has not come in time; in a turn. Nothing if it has, or if another waits by now."""
         key = (type(gift_id), gift_id)
         if self._waits.get(key) is resolver:
             del self._waits[key]

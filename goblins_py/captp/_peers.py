@@ -9,10 +9,10 @@ matter.
   what their peer sends, and nothing that is meant for the peer they claim to be (OCapN issue 255).
 - A new proved session replaces the live one (a laptop that changed networks is not locked out); on a
   transport without identities the second one is aborted.
-- Crossed hellos (CapTP draft): while our dial is open an incoming session of the same peer decides by the side
-  ids of the two openers; the smaller one loses. Our dial being answered does not end it, since the peer's
-  hello over its own connection may come behind: it ends with the first operation over ours, for then the peer,
-  too, counts it as the live one. When the handshake limit has passed nobody remembers anything.
+- Crossed hellos (CapTP draft): while our dial is open an incoming session of the same peer decides by the
+  side ids of the two openers; the smaller one loses. Our dial being answered does not end it, since the
+  peer's hello over its own connection may come behind: it ends with the first operation over ours, for then
+  the peer, too, counts it as the live one. When the handshake limit has passed nobody remembers anything.
 - In between, a proved session is one that was on its way while ours was made (Guile Goblins goes on with its
   dial). It replaces nothing, and carries what its peer sends.
 """
@@ -165,7 +165,7 @@ class PeerTable:
         return self._enter(peer, session)
 
     def settled(self, peer: PeerLocator, session: Sessionlike) -> None:
-        """The handshake limit has passed since the peer answered our dial: no crossing is under way any more."""
+        """The handshake limit has passed since our dial was answered: no crossing is under way."""
         if self._fresh.get(peer) is session:
             del self._fresh[peer]
 
