@@ -16,6 +16,7 @@ class Fake:
 
     our_side: bytes = b"m"
     their_side: bytes = b"m"
+    heard: bool = False
 
 
 def dialling(our_side=b"m"):
@@ -28,9 +29,11 @@ def dialling(our_side=b"m"):
 
 
 def living():
-    """A table with a live session."""
+    """A table with a live session, which both sides count as such."""
     table, session = dialling()
+    session.heard = True
     assert table.started(ALICE, session, Belief.DIALLED) == [Use(ALICE, session)]
+    table.settled(ALICE, session)
     return table, session
 
 
@@ -140,13 +143,62 @@ def test_an_unproved_session_takes_no_part_in_crossed_hellos():
     assert table.started(ALICE, ours, Belief.DIALLED) == [Use(ALICE, ours)]
 
 
-def test_the_memory_of_a_crossing_is_gone_once_established():
-    """A later connection is judged as a new one, not by old side ids."""
+@pytest.mark.parametrize("belief", [Belief.PROVED, Belief.CLAIMED])
+def test_crossed_hellos_are_judged_alike_when_the_answer_comes_first(belief):
+    """Our dial is answered, then the hello that crossed it comes: both sides must choose the same one."""
     table, ours = dialling(our_side=b"a")
     table.started(ALICE, ours, Belief.DIALLED)
-    later = Fake(their_side=b"z")
-    (abort,) = table.started(ALICE, later, Belief.CLAIMED)
-    assert abort.session is later
+    theirs = Fake(their_side=b"b")
+    assert table.started(ALICE, theirs, belief) == [
+        Abort(ours, "Crossed hellos mitigation"),
+        Use(ALICE, theirs),
+    ]
+    table, ours = dialling(our_side=b"b")
+    table.started(ALICE, ours, Belief.DIALLED)
+    theirs = Fake(their_side=b"a")
+    assert table.started(ALICE, theirs, belief) == [Abort(theirs, "Crossed hellos mitigation")]
+    assert table.live(ALICE) is ours
+
+
+def test_the_memory_of_a_crossing_is_gone_once_established():
+    """When the peer has sent an operation, or the time is up, side ids decide nothing."""
+    for heard in (True, False):
+        table, ours = dialling(our_side=b"a")
+        table.started(ALICE, ours, Belief.DIALLED)
+        ours.heard = heard
+        if not heard:
+            table.settled(ALICE, ours)
+        later = Fake(their_side=b"z")
+        (abort,) = table.started(ALICE, later, Belief.CLAIMED)
+        assert abort.session is later
+        assert table.live(ALICE) is ours
+
+
+def test_a_dial_of_the_peers_that_was_on_its_way_replaces_nothing():
+    """Both sessions go on, until the time is up; what comes then is a new connection."""
+    table, ours = dialling(our_side=b"a")
+    table.started(ALICE, ours, Belief.DIALLED)
+    ours.heard = True
+    assert table.started(ALICE, Fake(their_side=b"z"), Belief.PROVED) == []
+    assert table.live(ALICE) is ours
+    table.settled(ALICE, ours)
+    new = Fake()
+    abort, use = table.started(ALICE, new, Belief.PROVED)
+    assert (abort.session, use.session) == (ours, new)
+
+
+def test_an_older_dials_time_does_not_end_the_memory_of_a_newer_one():
+    """Each has its own."""
+    table, old = dialling()
+    table.started(ALICE, old, Belief.DIALLED)
+    table.ended(old, ALICE, "gone")
+    table.dial(ALICE)
+    new = Fake(our_side=b"b")
+    table.greeting(ALICE, new)
+    table.started(ALICE, new, Belief.DIALLED)
+    table.settled(ALICE, old)
+    theirs = Fake(their_side=b"a")
+    assert table.started(ALICE, theirs, Belief.PROVED) == [Abort(theirs, "Crossed hellos mitigation")]
 
 
 def test_a_peer_that_comes_before_our_dial_has_reached_it_is_used():

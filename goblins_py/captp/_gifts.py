@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from goblins_py.actors import Promise, Resolver
+from goblins_py.actors import Promise, Ref, Resolver
 from goblins_py.errors import HandoffError
 
 __all__ = ["MAX_GIFTS", "MAX_WAITS", "GiftDesk"]
 
 MAX_GIFTS: Final = 10_000
 MAX_WAITS: Final = 1_000
+_MAX_ID: Final = 1_024
+"""Bytes of a gift's id, which stays here for as long as the gifter likes."""
 
 Key = tuple[type, object]
 
@@ -31,9 +33,11 @@ class GiftDesk:
         """Take a gift, or hand it to who waits for it; in a turn.
 
         Raises:
-            HandoffError: the id is in use, or there are too many.
+            HandoffError: the id is in use or is none, there are too many, or it is no reference.
         """
-        key = (type(gift_id), gift_id)
+        key = _key(gift_id)
+        if not isinstance(gift, Ref | Promise):
+            raise HandoffError("only a reference can be deposited as a gift")
         waiting = self._waits.pop(key, None)
         if waiting is not None:
             waiting.fulfill(gift)
@@ -62,7 +66,7 @@ class GiftDesk:
         """
         if self._closed is not None:
             raise HandoffError(self._closed)
-        key = (type(gift_id), gift_id)
+        key = _key(gift_id)
         if key in self._waits:
             raise HandoffError("somebody else waits for this gift")
         if len(self._waits) >= MAX_WAITS:
@@ -70,11 +74,12 @@ class GiftDesk:
         self._waits[key] = resolver
         return promise
 
-    def give_up(self, gift_id: object, reason: str) -> None:
-        """The gift has not come in time; in a turn. Nothing if it has."""
-        waiting = self._waits.pop((type(gift_id), gift_id), None)
-        if waiting is not None:
-            waiting.break_(HandoffError(reason))
+    def give_up(self, gift_id: object, resolver: Resolver[object], reason: str) -> None:
+        """The gift has not come in time; in a turn. Nothing if it has, or if another waits by now."""
+        key = (type(gift_id), gift_id)
+        if self._waits.get(key) is resolver:
+            del self._waits[key]
+            resolver.break_(HandoffError(reason))
 
     def close(self, reason: str) -> None:
         """The gifter's session has ended; in a turn."""
@@ -83,3 +88,18 @@ class GiftDesk:
         waits, self._waits = self._waits, {}
         for waiting in waits.values():
             waiting.break_(HandoffError(reason))
+
+
+def _key(gift_id: object) -> Key:
+    match gift_id:
+        case bool():
+            fits = False
+        case int():
+            fits = gift_id.bit_length() <= 8 * _MAX_ID
+        case bytes() | str():
+            fits = len(gift_id) <= _MAX_ID
+        case _:
+            fits = False
+    if not fits:
+        raise HandoffError(f"a gift's id is bytes, a string or an integer, of at most {_MAX_ID} bytes")
+    return (type(gift_id), gift_id)

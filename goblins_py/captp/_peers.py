@@ -9,9 +9,12 @@ matter.
   what their peer sends, and nothing that is meant for the peer they claim to be (OCapN issue 255).
 - A new proved session replaces the live one (a laptop that changed networks is not locked out); on a
   transport without identities the second one is aborted.
-- Crossed hellos (CapTP draft): while our dial is open, and only then, an incoming session of the same peer
-  decides by the side ids of the two openers; the smaller one loses. Once a session is established
-  nobody remembers.
+- Crossed hellos (CapTP draft): while our dial is open an incoming session of the same peer decides by the
+  side ids of the two openers; the smaller one loses. Our dial being answered does not end it, since the
+  peer's hello over its own connection may come behind: it ends with the first operation over ours, for then
+  the peer, too, counts it as the live one. When the handshake limit has passed nobody remembers anything.
+- In between, a proved session is one that was on its way while ours was made (Guile Goblins goes on with its
+  dial). It replaces nothing, and carries what its peer sends.
 """
 
 from __future__ import annotations
@@ -54,6 +57,10 @@ class Sessionlike(Protocol):
     @property
     def their_side(self) -> bytes:
         """The id of the peer's side, once it has started."""
+
+    @property
+    def heard(self) -> bool:
+        """Has the peer sent an operation over it?"""
 
 
 @attrs.frozen
@@ -113,6 +120,7 @@ class PeerTable:
     def __init__(self) -> None:
         self._live: dict[PeerLocator, Sessionlike] = {}
         self._dials: dict[PeerLocator, _Dial] = {}
+        self._fresh: dict[PeerLocator, Sessionlike] = {}
 
     def live(self, peer: PeerLocator) -> Sessionlike | None:
         """The session with this peer, if there is one."""
@@ -153,20 +161,36 @@ class PeerTable:
         dial = self._dials.get(peer)
         if dial is None or dial.session is not session:
             return [Abort(session, _SECOND)]
+        self._fresh[peer] = session
         return self._enter(peer, session)
 
+    def settled(self, peer: PeerLocator, session: Sessionlike) -> None:
+        """The handshake limit has passed since our dial was answered: no crossing is under way."""
+        if self._fresh.get(peer) is session:
+            del self._fresh[peer]
+
     def _called(self, peer: PeerLocator, session: Sessionlike, belief: Belief) -> list[Action]:
+        ours = self._crossing(peer)
+        if ours is not None and ours.our_side < session.their_side:
+            return [Abort(ours, CROSSED_HELLOS), *self._enter(peer, session)]
+        if ours is not None:
+            return [Abort(session, CROSSED_HELLOS)]
         live = self._live.get(peer)
-        if live is not None and belief is Belief.CLAIMED:
-            return [Abort(session, _SECOND)]
-        if live is not None:
-            return [Abort(live, _REPLACED), *self._enter(peer, session)]
-        dial = self._dials.get(peer)
-        if dial is None or dial.state is not DialState.GREETING or dial.session is None:
+        if live is None:
             return self._enter(peer, session)
-        if dial.session.our_side < session.their_side:
-            return [Abort(dial.session, CROSSED_HELLOS), *self._enter(peer, session)]
-        return [Abort(session, CROSSED_HELLOS)]
+        if belief is Belief.CLAIMED:
+            return [Abort(session, _SECOND)]
+        if peer in self._fresh:
+            return []
+        return [Abort(live, _REPLACED), *self._enter(peer, session)]
+
+    def _crossing(self, peer: PeerLocator) -> Sessionlike | None:
+        """Our side of a crossing, if an incoming session of this peer can be one."""
+        dial = self._dials.get(peer)
+        if dial is not None:
+            return dial.session if dial.state is DialState.GREETING else None
+        fresh = self._fresh.get(peer)
+        return fresh if fresh is not None and not fresh.heard else None
 
     def _enter(self, peer: PeerLocator, session: Sessionlike) -> list[Action]:
         self._live[peer] = session
@@ -181,6 +205,7 @@ class PeerTable:
         """
         if peer is None:
             return []
+        self.settled(peer, session)
         if self._live.get(peer) is session:
             del self._live[peer]
         dial = self._dials.get(peer)

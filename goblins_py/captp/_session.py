@@ -43,6 +43,7 @@ class Session(Connector, HandoffSession):
         peer_key: its public key, once started.
         reason: why it was severed.
         aborted: we have sent op:abort.
+        heard: the peer has sent an operation.
         references: the tables.
     """
 
@@ -61,6 +62,7 @@ class Session(Connector, HandoffSession):
         self.peer_key = b""
         self.reason = ""
         self.aborted = False
+        self.heard = False
         self._verified = False
         self._entered = False
         self._count = 0
@@ -180,6 +182,7 @@ class Session(Connector, HandoffSession):
             else:
                 if self.state is not SessionState.ESTABLISHED:
                     self._advance(SessionEvent.OPERATION)
+                self.heard = True
                 taker(inbound, operation)
         if whole and not decoder.at_border():
             raise RemoteProtocolError("a message that ends within its record")

@@ -100,9 +100,10 @@ class Introductions(NearOnly):
         gift = desk.claim(gift_id)
         if gift is not None:
             return gift
-        waiting = desk.wait(gift_id, *make_promise())
+        promise, resolver = make_promise()
+        waiting = desk.wait(gift_id, promise, resolver)
         late = f"the gift was not deposited within {_GIFT_WAIT:g} s"
-        self._vat.host.post_later(_GIFT_WAIT, self._vat, HandlerTurn(desk.give_up, (gift_id, late)))
+        self._vat.host.post_later(_GIFT_WAIT, self._vat, HandlerTurn(desk.give_up, (gift_id, resolver, late)))
         return waiting
 
     def _desk(self, session: Session) -> GiftDesk:

@@ -58,6 +58,8 @@ __all__ = ["HANDSHAKE_TIMEOUT", "Switchboard"]
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds."""
 
+_CROSSING: Final = 0.25
+"""Seconds that an answered dial waits for the hello of somebody who may be the same peer."""
 _GC_INTERVAL: Final = 0.1
 _YOUNG_EVERY: Final = 20
 """An idle process collects its young garbage every so many GC intervals."""
@@ -95,6 +97,8 @@ class Switchboard(NearOnly):
         self._peers = PeerTable()
         self._waiting: dict[PeerLocator, list[Promise[Any]]] = {}
         self._pumps: dict[Session, Pump] = {}
+        self._arriving: dict[Session, Callable[[PeerLocator], Belief]] = {}  # not started yet
+        self._arrivals = trio.lowlevel.ParkingLot()
 
     # --- netlayers ---------------------------------------------------------------
 
@@ -196,7 +200,8 @@ class Switchboard(NearOnly):
             await connection.aclose()  # we do not know yet where we are
             return
         session = self._make_session(transport, None)
-        await self._pump(session, connection, partial(_belief, connection.proof, transport))
+        believe = self._arriving[session] = partial(_belief, connection.proof, transport)
+        await self._pump(session, connection, believe)
 
     async def _pump(
         self, session: Session, connection: Connection, believe: Callable[[PeerLocator], Belief]
@@ -224,9 +229,32 @@ class Switchboard(NearOnly):
         self._introductions.open(session)
         if belief is not Belief.NONE:
             session.believe(verified=belief is not Belief.CLAIMED)
-        self._do(self._peers.started(claimed, session, belief))
+        self._arrived(session)
+        if belief is Belief.DIALLED:
+            self.io.start(self._enter_dialled, session, claimed)
+        else:
+            self._do(self._peers.started(claimed, session, belief))
+
+    async def _enter_dialled(self, session: Session, peer: PeerLocator) -> None:
+        """Have our dial used, unless the peer dials us as well and its hello decides otherwise."""
+        with trio.move_on_after(_CROSSING):
+            await self._wait_for_hellos(peer, {Belief.CLAIMED, Belief.PROVED})
+        await self._wait_for_hellos(peer, {Belief.PROVED})  # only the peer itself can make us wait so
+        if session.state is SessionState.ESTABLISHED:
+            self._do(self._peers.started(peer, session, Belief.DIALLED))
+            await trio.sleep(self._handshake)
+            self._peers.settled(peer, session)
+
+    async def _wait_for_hellos(self, peer: PeerLocator, beliefs: set[Belief]) -> None:
+        while any(believe(peer) in beliefs for believe in self._arriving.values()):
+            await self._arrivals.park()
+
+    def _arrived(self, session: Session) -> None:
+        if self._arriving.pop(session, None) is not None:
+            self._arrivals.unpark_all()
 
     def _ended(self, session: Session) -> None:
+        self._arrived(session)
         self._introductions.close(session)
         self._do(self._peers.ended(session, session.peer or session.dialled, session.reason))
 

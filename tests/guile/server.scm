@@ -119,6 +119,20 @@
 (define (^adder bcom n)
   (lambda (m) (+ n m)))
 
+;; introduce receiver exporter -> enlivens both URIs and has the receiver hold the other's object; meet uri -> the
+;; object there; give receiver ref -> has the receiver hold ref.
+(define (^matchmaker bcom mycapn)
+  (define (enliven uri)
+    (<- mycapn 'enliven (string->ocapn-id uri)))
+  (methods
+   ((introduce receiver exporter)
+    (on (all-of (enliven receiver) (enliven exporter))
+        (match-lambda ((receiver object) (<- receiver 'hold object)))
+        #:promise? #t))
+   ((give receiver ref)
+    (on (enliven receiver) (lambda (receiver) (<- receiver 'hold ref)) #:promise? #t))
+   ((meet uri) (<- (enliven uri) "Hello"))))
+
 (define (serve netlayer)
   (define mycapn (spawn-mycapn netlayer))
   (define (publish name object)
@@ -136,7 +150,8 @@
               (publish "builder" (spawn ^builder))
               (publish "values" (spawn ^values))
               (publish "witness" (spawn ^witness))
-              (publish "playground" (spawn ^playground)))
+              (publish "playground" (spawn ^playground))
+              (publish "matchmaker" (spawn ^matchmaker mycapn)))
       (lambda _ (tell "READY"))
       #:catch (lambda (problem) (tell "FAILED" (say problem)) (primitive-_exit 1))))
 
