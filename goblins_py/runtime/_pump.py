@@ -53,6 +53,7 @@ class Pump:
         self._whole = connection.message_oriented
         self._unsent: deque[bytes] = deque()  # the first of them perhaps in part, of a stream
         self._sending = False
+        self._lost = False
         self._output = trio.Event()
         self._drained = trio.Event()
         self._severed = trio.Event()
@@ -138,8 +139,6 @@ class Pump:
         self._lost = True
         self._session.connection_lost(reason)
         self.tell()
-
-    _lost = False
 
     def tell(self) -> None:
         """Pass on what has happened to the session other than by what was read."""
