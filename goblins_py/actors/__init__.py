@@ -1,6 +1,7 @@
 """Actors and vats: references, promises, state, turns, churns, portraits. No I/O, no event loop."""
 
 from goblins_py.actors._behaviour import actor, become, live, value
+from goblins_py.actors._dormant import LostReferenceError, dormant_ref
 from goblins_py.actors._environment import PersistenceEnv, persistent_name
 from goblins_py.actors._joiners import all_of, any_of, race, timeout
 from goblins_py.actors._keeper import GraphKeeper, Roots
@@ -29,6 +30,7 @@ from goblins_py.actors._reference import (
     NearOnly,
     Ref,
     Severable,
+    Source,
     is_near,
     is_remote,
     is_verified,
@@ -58,6 +60,7 @@ __all__ = [
     "Listen",
     "Listener",
     "Lost",
+    "LostReferenceError",
     "Message",
     "NearOnly",
     "Outcome",
@@ -76,6 +79,7 @@ __all__ = [
     "Sender",
     "Severable",
     "Snapshot",
+    "Source",
     "Vat",
     "actor",
     "all_of",
@@ -83,6 +87,7 @@ __all__ = [
     "become",
     "call",
     "current_turn",
+    "dormant_ref",
     "implant",
     "is_near",
     "is_remote",

@@ -93,7 +93,11 @@ class Junction(Crossroads):
         if ref._home is not self:
             self._leave(message, ref)
         elif ref._connector is not None:
-            self._cross(message, ref, ref._connector)
+            if ref._connector.indirect:
+                message.target = cast("Promise[object]", ref._connector.lead(self))
+                self.route(message)
+            else:
+                self._cross(message, ref, ref._connector)
         else:
             self.queue.append(message)
 
@@ -168,8 +172,7 @@ class Junction(Crossroads):
             answer._state = RemotePending(connector)
         elif isinstance(state, Pending):
             answer._state = RemotePending(connector)
-            for listener in state.listeners:
-                self.listen(answer, listener)
+            self._move(answer, state.listeners)
             for waiting in state.messages:
                 self.route(waiting)
 
@@ -196,12 +199,18 @@ class Junction(Crossroads):
             promise._state = self._new_state(promise, outcome)
             for message in state.messages:
                 self.route(message)
-            for listener in state.listeners:
-                self.listen(promise, listener)
+            self._move(promise, state.listeners)
         elif isinstance(state, RemotePending):
             new = self._new_state(promise, outcome)
             promise._state = self._detour(promise, state, new) if state.used else new
-            for listener in state.listeners:
+            self._move(promise, state.listeners)
+
+    def _move(self, promise: Promise[object], listeners: list[Listener]) -> None:
+        """The promise has become something else: listeners follow, but for those that stay."""
+        for listener in listeners:
+            if listener.stays:
+                listener.changed(self, promise)
+            else:
                 self.listen(promise, listener)
 
     def _new_state(self, promise: Promise[object], outcome: Outcome | Promise[object]) -> State:
@@ -264,6 +273,8 @@ class Junction(Crossroads):
         """What a promise becomes to which messages have crossed."""
         if isinstance(new, Fulfilled) and isinstance(new.value, Ref):
             beyond = new.value._connector
+            if beyond is not None and beyond.indirect:
+                beyond = None  # we lead on from here ourselves
         elif isinstance(new, Following):
             state = new.to._state if new.to._home is self else None
             beyond = state.connector if isinstance(state, RemotePending | Detour) else None
@@ -332,7 +343,7 @@ class Junction(Crossroads):
             case Fulfilled():
                 listener.notify(self, state)
             case Broken():
-                state.heard = True
+                state.heard = state.heard or not listener.stays
                 listener.notify(self, state)
             case Following():  # pragma: no cover - the end of a chain follows nothing
                 raise AssertionError("a chain of promises has no end")

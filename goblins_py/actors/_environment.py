@@ -15,7 +15,10 @@ from goblins_py.errors import UnknownObjectError
 
 __all__ = ["OWN_LABELS", "PersistenceEnv", "persistent_name"]
 
-OWN_LABELS: Final = frozenset({"void", "null", "tagged", "record", "near", "encase", "broken", "value"})
+OWN_LABELS: Final = frozenset(
+    {"void", "null", "tagged", "record", "value"}
+    | {"near", "far", "remote", "severed", "promise", "encase", "broken", "lost", "pending"}
+)
 """Labels of the records that every portrait may hold."""
 
 
@@ -69,6 +72,8 @@ class PersistenceEnv:
     def _add(self, name: str, cls: type) -> None:
         if not (is_actor_class(cls) or cls.__dict__.get("__goblins_value__") is cls):
             raise TypeError(f"{cls.__name__} is neither an @actor nor a @value class")
+        if name.startswith("<"):
+            raise UnknownObjectError(f"names like {name!r} are kept for what is no user's object")
         if self._classes.setdefault(name, cls) is not cls:
             raise UnknownObjectError(f"two classes are named {name!r} in one environment")
         self._names.setdefault(cls, name)

@@ -14,9 +14,13 @@ from weakref import ReferenceType
 import attrs
 
 from goblins_py.actors._behaviour import state_fields
+from goblins_py.actors._durable import Durables, resolver_portrait
 from goblins_py.actors._environment import PersistenceEnv
+from goblins_py.actors._found import Found
+from goblins_py.actors._on import Resolver
 from goblins_py.actors._portrait import Delta, Portrait, Snapshot
 from goblins_py.actors._portray import Depicter, Reviver
+from goblins_py.actors._promise import Promise
 from goblins_py.actors._reference import Ref, bind
 from goblins_py.actors._spawn import start_effect
 from goblins_py.actors._turn import Turn
@@ -29,7 +33,11 @@ Roots = Ref[Any] | tuple[Ref[Any], ...]
 """What a roots function returns: a reference, or a tuple of at least two."""
 
 
-class _Slotted(ReferenceType[Ref[object]]):
+Thing = Ref[Any] | Promise[Any]
+"""What has a slot."""
+
+
+class _Slotted(ReferenceType[Thing]):
     """A weak reference that knows the slot of what it pointed to."""
 
     __slots__ = ("slot",)
@@ -49,9 +57,10 @@ class GraphKeeper(Keeper):
         self._known: dict[int, _Slotted] = {}
         self._gone: deque[int] = deque()
         self._changed: dict[int, Portrait] = {}
-        self._found: list[Ref[object]] = []
+        self._found: list[Thing] = []
         self._next_slot = 0
-        self._depicter = Depicter(env, vat, self._slot_of)
+        self._depicter = Depicter(env, vat, self)
+        self._durables = Durables(vat)
         self._first: Delta | None = None
         self.roots: tuple[Ref[Any], ...] = ()
 
@@ -83,6 +92,8 @@ class GraphKeeper(Keeper):
             self._portray_all(list(changed.values()), new=())
 
     def take_delta(self) -> Delta | None:
+        self._durables.listen_elsewhere()
+        self._portray_settled()
         removed = self._take_gone()
         portraits, self._changed = self._changed, {}
         first, self._first = self._first, None
@@ -100,17 +111,31 @@ class GraphKeeper(Keeper):
             slot = self._gone.popleft()
             self._known.pop(slot, None)
             self._changed.pop(slot, None)
+            self._durables.drop(slot)
             removed.add(slot)
         return frozenset(removed)
 
-    def _portray_all(self, changed: list[Ref[object]], *, new: tuple[Ref[Any], ...]) -> tuple[int, ...]:
+    @property
+    def has_garbage(self) -> bool:
+        return bool(self._gone)
+
+    def _portray_settled(self) -> None:
+        """Promises that settled after the turn that changed them, if any did; this fails nobody."""
+        for promise in self._durables.take_settled():
+            try:
+                self._portray_all([promise], new=())
+            except NotPortrayableError as error:
+                self._durables.give_up(promise, error)
+                self._portray_all([promise], new=())
+
+    def _portray_all(self, changed: list[Thing], *, new: tuple[Ref[Any], ...]) -> tuple[int, ...]:
         first_new_slot = self._next_slot
         portraits: dict[int, Portrait] = {}
         self._found = changed
         try:
-            slots = tuple(self._slot_of(ref) for ref in new)
-            for ref in self._found:  # grows while it is read
-                portraits[cast(int, ref._slot)] = self._portray(ref)
+            slots = tuple(self.slot_of(ref) for ref in new)
+            for thing in self._found:  # grows while it is read
+                portraits[self.slot_of(thing)] = self._portray(thing)
         except BaseException:
             self._forget_since(first_new_slot)
             raise
@@ -119,27 +144,49 @@ class GraphKeeper(Keeper):
         self._changed.update(portraits)
         return slots
 
-    def _slot_of(self, ref: Ref[object]) -> int:
-        if ref._slot is None:
-            ref._slot = self._next_slot
+    def slot_of(self, thing: Thing) -> int:
+        """See `Slots`."""
+        slot = thing._slot if isinstance(thing, Ref) else self._durables.slot_of(thing)
+        if slot is None:
+            slot = self._next_slot
             self._next_slot += 1
-            self._know(ref, ref._slot)
-            self._found.append(ref)
-        return ref._slot
+            if isinstance(thing, Ref):
+                thing._slot = slot
+            else:
+                self._durables.keep(thing, slot)
+            self._know(thing, slot)
+            self._found.append(thing)
+        return slot
 
-    def _know(self, ref: Ref[object], slot: int) -> None:
-        weak = _Slotted(ref, lambda dead: self._gone.append(dead.slot))
+    def kept_slot(self, promise: Promise[Any]) -> int | None:
+        """See `Slots`."""
+        return self._durables.slot_of(promise)
+
+    def written_far(self, ref: Ref[Any]) -> object:
+        """See `Slots`."""
+        raise NotPortrayableError("a reference to an object of another vat cannot be saved")
+
+    def _know(self, thing: Thing, slot: int) -> None:
+        weak = _Slotted(thing, lambda dead: self._gone.append(dead.slot))
         weak.slot = slot
         self._known[slot] = weak
 
     def _forget_since(self, first_new_slot: int) -> None:
         for slot in range(first_new_slot, self._next_slot):
-            ref = self._known.pop(slot)()
-            if ref is not None:
-                ref._slot = None
+            thing = self._known.pop(slot)()
+            if isinstance(thing, Ref):
+                thing._slot = None
+            self._durables.drop(slot)
         self._next_slot = first_new_slot
 
-    def _portray(self, ref: Ref[object]) -> Portrait:
+    def _portray(self, thing: Thing) -> Portrait:
+        if isinstance(thing, Promise):
+            return self._durables.portrait(thing, self._depicter)
+        if isinstance(thing, Resolver):
+            return resolver_portrait(thing, self._depicter)
+        return self._portray_object(thing)
+
+    def _portray_object(self, ref: Ref[object]) -> Portrait:
         cls = type(ref._behaviour)
         name = self._env.name_of(cls)
         if name is None:
@@ -166,31 +213,32 @@ class GraphKeeper(Keeper):
             UnknownObjectError, VersionMismatchError, StoreCorruptError: nothing was started.
         """
         self._next_slot = max(snapshot.portraits, default=-1) + 1
-        refs: dict[int, Ref[object]] = {}
-        waiting: list[int] = []
-
-        def ref_at(slot: int) -> Ref[object]:
-            ref = refs.get(slot)
-            if ref is None:
-                if slot not in snapshot.portraits:
-                    raise StoreCorruptError(f"a portrait refers to slot {slot}, which holds nothing")
-                ref = refs[slot] = Ref(self._vat)
-                ref._slot = slot
-                self._know(ref, slot)
-                waiting.append(slot)
-            return ref
-
-        reviver = Reviver(self._env, self._vat, ref_at)
-        self.roots = tuple(ref_at(slot) for slot in snapshot.roots)
-        for slot in waiting:  # grows while it is read
-            self._revive(refs[slot], snapshot.portraits[slot], reviver)
-        self._gone.extend(slot for slot in snapshot.portraits if slot not in refs)
-        for ref in refs.values():
-            start = start_effect(ref, restored=True)
+        found = Found(
+            self._vat,
+            snapshot.portraits,
+            self._durables,
+            know=self._know,
+            new_ref=lambda _: Ref(self._vat),
+            far=lambda vat_id, slot: Ref(self._vat),
+        )
+        reviver = Reviver(self._env, self._vat, found)
+        self.roots = tuple(found.ref_at(slot) for slot in snapshot.roots)
+        for slot in found.waiting:  # grows while it is read
+            self._revive(found.things[slot], snapshot.portraits[slot], reviver)
+        self._durables.revived()
+        self._gone.extend(slot for slot in snapshot.portraits if slot not in found.things)
+        for thing in found.things.values():
+            start = start_effect(thing, restored=True) if isinstance(thing, Ref) else None
             if start is not None:
                 start.commit(self._vat)
 
-    def _revive(self, ref: Ref[object], portrait: Portrait, reviver: Reviver) -> None:
+    def _revive(self, thing: Thing, portrait: Portrait, reviver: Reviver) -> None:
+        if isinstance(thing, Promise | Resolver):
+            self._durables.revive(thing, portrait, reviver)
+        else:
+            self._revive_object(thing, portrait, reviver)
+
+    def _revive_object(self, ref: Ref[object], portrait: Portrait, reviver: Reviver) -> None:
         cls = self._env.class_named(portrait.name)
         if portrait.version != cls.__goblins_version__:
             raise VersionMismatchError(

@@ -50,6 +50,11 @@ class Keeper(ABC):
     def take_delta(self) -> Delta | None:
         """What changed since the last call."""
 
+    @property
+    def has_garbage(self) -> bool:
+        """Has anything been collected that the next delta will remove?"""
+        return False
+
 
 class Phase(Enum):
     """The life of a vat."""
@@ -125,8 +130,9 @@ class Vat(Junction):
             return None
         if self.unheard:
             self._report_unheard()
+        delta = None if self.keeper is None else self.keeper.take_delta()  # first: it may add to the outbox
         outbox, self.outbox = self.outbox, []
-        return Churn(outbox, None if self.keeper is None else self.keeper.take_delta())
+        return Churn(outbox, delta)
 
     def _begin_churn(self, item: Effect) -> None:
         if isinstance(item, Message) and item.answer is not None and item.answer._home is not self:

@@ -114,6 +114,8 @@ class SessionReferences:
 
     def describe(self, thing: Remote) -> Value:
         """The descriptor of something that is being written. Raises `NotPassableError`."""
+        if isinstance(thing, Ref) and thing._connector is not None and thing._connector.indirect:
+            thing = thing._connector.behind() or thing  # straight to the object, if it is awake
         entry = self.imports.find(thing)
         if entry is not None and entry.kind is HeldKind.IMPORT:
             return Record(_YOUR_EXPORT, (entry.position,))

@@ -9,8 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
 
-from goblins_py.actors import Broken, Connector, Message, Promise, Ref, Resolve, Select, Severable, Vat
+from goblins_py.actors import (
+    Broken,
+    Connector,
+    Message,
+    Promise,
+    Ref,
+    Resolve,
+    Select,
+    Severable,
+    Source,
+    Vat,
+)
 from goblins_py.captp._events import Event, Introduced, Severed, Started
 from goblins_py.captp._greeting import greeting, read_greeting
 from goblins_py.captp._handoff import HandoffSession, read_give
@@ -75,6 +87,7 @@ class Session(Connector, HandoffSession):
         self._outbound = Outbound(home, self.references, self._outbox, limits)
         self._inbound = Inbound(home, self.references, self._outbound, limits)
         self._watchers: list[Severable] = []
+        self._sources: WeakKeyDictionary[Ref[Any], Source] = WeakKeyDictionary()
         self._greeting_bytes = 0
         size = Limits(value_size=limits.message_size, depth=limits.depth, items=limits.items)
         self._decoder = Decoder(size, special=read_record)
@@ -296,6 +309,13 @@ class Session(Connector, HandoffSession):
 
     def flush(self, promise: object) -> None:
         self._outbound.flush(cast("Promise[object]", promise))
+
+    def note_source(self, ref: Ref[Any], source: Source) -> None:
+        """A reference of this session was had so; the first way counts. Also good once it is severed."""
+        self._sources.setdefault(ref, source)
+
+    def saved_as(self, ref: object) -> Source | str:
+        return self._sources.get(cast("Ref[Any]", ref)) or super().saved_as(ref)
 
     def watch(self, listener: Severable) -> None:
         if self.state is SessionState.SEVERED:
