@@ -1,4 +1,4 @@
-"""Live references to peers' objects over restarts, whole vats and sessions: they lead to the same objects again."""
+"""Live references to peers' objects over restarts, in whole vats: they lead to the same objects again."""
 
 from contextlib import asynccontextmanager
 
@@ -16,7 +16,8 @@ from goblins_py import (
     spawn,
     spawn_mycapn,
 )
-from goblins_py.errors import ActorError, ConnectFailedError, SessionSeveredError
+from goblins_py.errors import ActorError, ConnectFailedError, LocatorError, SessionSeveredError
+from goblins_py.lib import durable_ref, lib_env
 from netlayers import LoopbackNetlayer, LoopbackNetwork, loopback_env
 from persistence import MemoryStore, SyrupStore
 from runtime_kit import Greeter, Person, person
@@ -40,12 +41,16 @@ class Notebook:
         """Greet through what was kept."""
         return send(self.notes).greet(guest)
 
+    async def forever(self):
+        """Wait for what never comes."""
+        await make_promise()[0]
+
     def hand_to(self, other):
         """Give what was kept to somebody's notebook."""
         return send(other).write(self.notes)
 
 
-env = PersistenceEnv(Notebook, extends=[mycapn_env, loopback_env])
+env = PersistenceEnv(Notebook, extends=[mycapn_env, loopback_env, lib_env])
 
 
 @pytest.fixture(params=["memory", "syrup"])
@@ -59,6 +64,13 @@ def store_of(request, tmp_path):
         return SyrupStore(tmp_path / f"{name}.syrup")
 
     return make
+
+
+@pytest.fixture
+def memory_of(autojump_clock):
+    """The same in memory, with a clock that jumps: disks work in threads, which such a clock overtakes."""
+    stores = {}
+    return lambda name: stores.setdefault(name, MemoryStore())
 
 
 @asynccontextmanager
@@ -112,19 +124,19 @@ async def test_it_keeps_its_sturdyref_when_it_is_saved_again_after_its_session_h
             await alice.vat.send(notebook).greet("a")
 
 
-async def test_while_the_peer_is_away_messages_break_and_later_ones_find_it(store_of, autojump_clock):
+async def test_while_the_peer_is_away_messages_break_and_later_ones_find_it(memory_of):
     """Each try is a dial; soon after the peer is back the reference is, too."""
     network = LoopbackNetwork()
-    async with keeper("alice", network, store_of("alice")) as (alice, notebook):
-        async with keeper("bob", network, store_of("bob")) as (bob, page):
+    async with keeper("alice", network, memory_of("alice")) as (alice, notebook):
+        async with keeper("bob", network, memory_of("bob")) as (bob, page):
             sturdyref = await bob.vat.send(bob.mycapn).register(page, "loopback")
             await alice.vat.send(notebook).write(await alice.enliven(sturdyref))
-    async with keeper("alice", network, store_of("alice")) as (alice, notebook):
+    async with keeper("alice", network, memory_of("alice")) as (alice, notebook):
         for _ in range(3):
             with pytest.raises(ConnectFailedError):
                 await alice.vat.send(await alice.vat.send(notebook).read()).read()
             await trio.sleep(3)
-        async with keeper("bob", network, store_of("bob")) as (_, page):
+        async with keeper("bob", network, memory_of("bob")) as (_, page):
             remote = await alice.vat.send(notebook).read()
             await alice.vat.send(remote).write("found")
             assert await alice.vat.send(remote).read() == "found"
@@ -185,3 +197,34 @@ async def test_a_durable_promise_held_by_a_peer_can_be_settled_after_a_restart_b
         promise, resolver = await alice.vat.send(notebook).read()
         alice.vat.send(resolver).fulfill("late")
         assert await promise == "late"
+
+
+async def test_a_durable_reference_heals_after_a_severance_and_after_a_restart(memory_of):
+    """The next message enlivens again; calls that were under way break."""
+    network = LoopbackNetwork()
+    async with keeper("bob", network, memory_of("bob")) as (bob, page):
+        uri = (await bob.vat.send(bob.mycapn).register(page, "loopback")).uri
+    async with keeper("alice", network, memory_of("alice")) as (alice, notebook):
+        healing = await alice.vat.run(durable_ref, alice.mycapn, uri)
+        await alice.vat.send(notebook).write(healing)
+        async with keeper("bob", network, memory_of("bob")):
+            await alice.vat.send(healing).write("first")
+            under_way = alice.vat.send(healing).forever()
+            await alice.vat.send(healing).read()
+        with pytest.raises(SessionSeveredError):
+            await under_way
+        with pytest.raises(ConnectFailedError):
+            await alice.vat.send(healing).read()
+        await trio.sleep(1)
+        async with keeper("bob", network, memory_of("bob")):
+            assert await alice.vat.send(healing).read() == "first"
+    async with keeper("bob", network, memory_of("bob")):
+        async with keeper("alice", network, memory_of("alice")) as (alice, notebook):
+            assert await alice.vat.send(await alice.vat.send(notebook).read()).read() == "first"
+
+
+async def test_a_durable_reference_takes_sturdyrefs_and_their_uris_only(store_of):
+    """A peer's locator is neither."""
+    async with keeper("alice", LoopbackNetwork(), store_of("alice")) as (alice, _):
+        with pytest.raises(LocatorError):
+            await alice.vat.run(durable_ref, alice.mycapn, "ocapn://bob.loopback")

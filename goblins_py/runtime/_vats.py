@@ -196,6 +196,8 @@ async def _hosted(name: str, store: Store | None, *, verbose: bool) -> AsyncIter
             async with trio.open_nursery() as core:
                 await core.start(host.run)
                 core.start_soon(host.commit_forever)
+                if store is not None:
+                    core.start_soon(host.tidy_forever)
                 async with trio.open_nursery() as tasks:
                     host.io = VatIo(vat, tasks)
                     try:
