@@ -1,6 +1,7 @@
 """Live references to peers' objects over restarts, in whole vats: they lead to the same objects again."""
 
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -15,7 +16,9 @@ from goblins_py import (
     send,
     spawn,
     spawn_mycapn,
+    spawn_persistent_vat,
 )
+from goblins_py.actors import PersistenceRegistry
 from goblins_py.errors import ActorError, ConnectFailedError, LocatorError, SessionSeveredError
 from goblins_py.lib import durable_ref, lib_env
 from netlayers import LoopbackNetlayer, LoopbackNetwork, loopback_env
@@ -40,6 +43,14 @@ class Notebook:
     def greet(self, guest):
         """Greet through what was kept."""
         return send(self.notes).greet(guest)
+
+    def read_behind(self):
+        """What the notebook has that was kept."""
+        return send(self.notes).read()
+
+    async def fetch_from(self, other):
+        """Keep what another one has."""
+        self.notes = await send(other).read()
 
     async def forever(self):
         """Wait for what never comes."""
@@ -228,3 +239,66 @@ async def test_a_durable_reference_takes_sturdyrefs_and_their_uris_only(store_of
     async with keeper("alice", LoopbackNetwork(), store_of("alice")) as (alice, _):
         with pytest.raises(LocatorError):
             await alice.vat.run(durable_ref, alice.mycapn, "ocapn://bob.loopback")
+
+
+async def test_two_persistent_vats_of_one_process_hold_each_others_objects_over_restarts(store_of):
+    """One over a thread, even: whoever wakes first waits for the other."""
+    env_of_two = PersistenceEnv(Notebook, Greeter)
+
+    async def both(registry, scene):
+        def open_one(name):
+            return open_persistent_vat(
+                env_of_two, lambda: spawn(Notebook), store_of(name), name=name, registry=registry
+            )
+
+        async with open_one("alice") as (alice, notebook), open_one("bob") as (bob, page):
+            await scene(alice, notebook, bob, page)
+
+    async def give(alice, notebook, bob, page):
+        await alice.send(notebook).write(page)
+        await bob.send(page).write(await bob.run(spawn, Greeter, "Bob"))
+        await alice.send(notebook).fetch_from(page)
+
+    async def greet(alice, notebook, bob, page):
+        greeted.append(await alice.send(notebook).greet("a"))
+        assert (await alice.send(notebook).read())._home is bob.vat
+
+    greeted = []
+    await both(PersistenceRegistry(), give)
+    await both(PersistenceRegistry(), greet)
+    await both(PersistenceRegistry(), greet)
+    assert [answer[-2] for answer in greeted] == ["1", "2"]
+
+
+def test_they_may_live_in_different_threads(store_of):
+    """The registry is the only thing that they share."""
+
+    def open_one(name):
+        return spawn_persistent_vat(
+            env, lambda: spawn(Notebook), store_of(name), name=name, registry=registry
+        )
+
+    registry = PersistenceRegistry()
+    alice, notebook = open_one("alice")
+    trio.run(partial(_give_over_threads, alice, notebook, store_of("bob"), registry))
+    alice.close()
+    registry = PersistenceRegistry()
+    alice, notebook = open_one("alice")
+    with alice:
+        waiting = alice.send(notebook).read_behind()
+        with pytest.raises(TimeoutError):
+            waiting.wait(0.1)
+        bob, _ = open_one("bob")
+        with bob:
+            assert waiting.wait(5) == "from bob"
+
+
+async def _give_over_threads(alice, notebook, store, registry):
+    async with open_persistent_vat(env, lambda: spawn(Notebook), store, name="bob", registry=registry) as (
+        bob,
+        page,
+    ):
+        await bob.send(page).write("from bob")
+        await alice.send(notebook).write(page)
+        await alice.send(notebook).read_behind()
+        await trio.sleep(0.1)

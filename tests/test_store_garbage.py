@@ -40,7 +40,14 @@ env = PersistenceEnv(Box)
 def tables(keeper) -> list[int]:
     """How long each of the keeper's tables is."""
     durables = keeper._durables
-    lasting = (keeper._known, keeper._changed, keeper._gone, durables._kept, durables._ids, durables._dirty)
+    lasting = (
+        keeper._slots,
+        keeper._changed,
+        keeper._slots.gone,
+        durables._kept,
+        durables._ids,
+        durables._dirty,
+    )
     return [len(table) for table in lasting]
 
 
@@ -85,7 +92,7 @@ def store(request, tmp_path):
 
 def slots_of(vat) -> int:
     """How many things the vat's keeper knows, dead ones that are still in the store among them."""
-    return len(vat.vat.keeper._known)
+    return len(vat.vat.keeper._slots)
 
 
 async def until_slots(vat, count, seconds) -> None:

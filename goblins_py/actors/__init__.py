@@ -3,6 +3,7 @@
 from goblins_py.actors._behaviour import actor, become, live, value
 from goblins_py.actors._dormant import LostReferenceError, dormant_ref
 from goblins_py.actors._environment import PersistenceEnv, persistent_name
+from goblins_py.actors._far import PersistenceRegistry
 from goblins_py.actors._joiners import all_of, any_of, race, timeout
 from goblins_py.actors._keeper import GraphKeeper, Roots
 from goblins_py.actors._on import HandlerTurn, Resolver, make_promise, on, on_sever, resolver_for
@@ -66,6 +67,7 @@ __all__ = [
     "Outcome",
     "Outgoing",
     "PersistenceEnv",
+    "PersistenceRegistry",
     "Portrait",
     "Promise",
     "Ref",

@@ -16,6 +16,7 @@ After a restart a promise is pending again if a resolver of it is there; else it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, cast
 from weakref import ref as weak
 
@@ -38,6 +39,7 @@ from goblins_py.actors._promise import (
     Promise,
     RemotePending,
 )
+from goblins_py.actors._reference import Ref
 from goblins_py.actors._turn import Home
 from goblins_py.errors import NotPortrayableError, StoreCorruptError
 from goblins_py.syrup import Map, Record, Symbol
@@ -165,10 +167,12 @@ class Durables:
 
     # --- while a graph is restored ---------------------------------------------
 
-    def empty(self, name: str, slot: int) -> Any:
+    def empty(self, name: str, slot: int, new_ref: Callable[[int], Ref[Any]]) -> Any:
         """A promise or resolver to be, at this slot; None if it is neither."""
         if name == RESOLVER:
-            return Resolver(self._vat)
+            resolver = new_ref(slot)
+            resolver.__class__ = Resolver  # others may have made the reference, and not known what it is
+            return resolver
         if name != PROMISE:
             return None
         promise: Promise[Any] = Promise(self._vat)

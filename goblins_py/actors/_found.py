@@ -80,7 +80,7 @@ class Found(Finder):
             portrait = self._portraits.get(slot)
             if portrait is None:
                 raise StoreCorruptError(f"a portrait refers to slot {slot}, which holds nothing")
-            thing = self._durables.empty(portrait.name, slot)
+            thing = self._durables.empty(portrait.name, slot, self._new_ref)
             if thing is None:
                 thing = self._new_ref(slot)
             if isinstance(thing, Ref):

@@ -7,21 +7,25 @@ from memory is removed: nothing that is saved can hold it any more.
 
 from __future__ import annotations
 
-from collections import deque
+from contextlib import nullcontext, suppress
 from typing import Any, cast
-from weakref import ReferenceType
 
 import attrs
 
 from goblins_py.actors._behaviour import state_fields
 from goblins_py.actors._durable import Durables, resolver_portrait
 from goblins_py.actors._environment import PersistenceEnv
+from goblins_py.actors._far import PersistenceRegistry
 from goblins_py.actors._found import Found
+from goblins_py.actors._neighbours import Neighbours, Seen
 from goblins_py.actors._on import Resolver
+from goblins_py.actors._outgoing import Outgoing
+from goblins_py.actors._pins import PIN, Pins
 from goblins_py.actors._portrait import Delta, Portrait, Snapshot
 from goblins_py.actors._portray import Depicter, Reviver
 from goblins_py.actors._promise import Promise
 from goblins_py.actors._reference import Ref, bind
+from goblins_py.actors._slots import SlotTable, Thing
 from goblins_py.actors._spawn import start_effect
 from goblins_py.actors._turn import Turn
 from goblins_py.actors._vat import Keeper, Vat
@@ -33,35 +37,31 @@ Roots = Ref[Any] | tuple[Ref[Any], ...]
 """What a roots function returns: a reference, or a tuple of at least two."""
 
 
-Thing = Ref[Any] | Promise[Any]
-"""What has a slot."""
-
-
-class _Slotted(ReferenceType[Thing]):
-    """A weak reference that knows the slot of what it pointed to."""
-
-    __slots__ = ("slot",)
-    slot: int
-
-
 class GraphKeeper(Keeper):
     """Keeps the graph of one vat.
 
+    Args:
+        registry: of the persistent vats whose objects the graph may refer to.
+
     Attributes:
         roots: held as long as the vat lives.
+        vat_id: once there is a graph.
+        neighbours: the other vats.
     """
 
-    def __init__(self, env: PersistenceEnv, vat: Vat) -> None:
+    def __init__(self, env: PersistenceEnv, vat: Vat, *, registry: PersistenceRegistry | None = None) -> None:
         self._env = env
         self._vat = vat
-        self._known: dict[int, _Slotted] = {}
-        self._gone: deque[int] = deque()
+        self._slots = SlotTable()
         self._changed: dict[int, Portrait] = {}
         self._found: list[Thing] = []
-        self._next_slot = 0
         self._depicter = Depicter(env, vat, self)
         self._durables = Durables(vat)
+        self._stale: set[int] = set()
         self._first: Delta | None = None
+        self.vat_id = b""
+        pins = Pins(new_slot=self._slots.new, save=self._changed_at, remove=self._slots.gone.append)
+        self.neighbours = Neighbours(self, registry, pins)
         self.roots: tuple[Ref[Any], ...] = ()
 
     # --- taking portraits ----------------------------------------------------
@@ -80,6 +80,10 @@ class GraphKeeper(Keeper):
         slots = self._portray_all([], new=refs)
         self.roots = refs
         self._first = Delta({}, vat_id=vat_id, roots_version=0, roots=slots)
+        self.vat_id = vat_id
+        if self.neighbours.registry is not None:
+            with self.neighbours.registry.waking(self):
+                pass
 
     def _is_ours(self, ref: object) -> bool:
         return isinstance(ref, Ref) and ref._home is self._vat and ref._connector is None
@@ -94,6 +98,8 @@ class GraphKeeper(Keeper):
     def take_delta(self) -> Delta | None:
         self._durables.listen_elsewhere()
         self._portray_settled()
+        self._portray_stale()
+        self.neighbours.prepare_release()
         removed = self._take_gone()
         portraits, self._changed = self._changed, {}
         first, self._first = self._first, None
@@ -107,17 +113,22 @@ class GraphKeeper(Keeper):
 
     def _take_gone(self) -> frozenset[int]:
         removed = set()
-        while self._gone:
-            slot = self._gone.popleft()
-            self._known.pop(slot, None)
+        while self._slots.gone:
+            slot = self._slots.gone.popleft()
+            self._slots.drop(slot)
             self._changed.pop(slot, None)
             self._durables.drop(slot)
+            self.neighbours.dropped(slot)
             removed.add(slot)
         return frozenset(removed)
 
-    @property
-    def has_garbage(self) -> bool:
-        return bool(self._gone)
+    def tidy(self) -> bool:
+        return self.neighbours.tidy() or bool(self._slots.gone)
+
+    def closed(self) -> None:
+        if self.neighbours.registry is not None:
+            self.neighbours.registry.left(self)
+        self.neighbours.pins.clear()
 
     def _portray_settled(self) -> None:
         """Promises that settled after the turn that changed them, if any did; this fails nobody."""
@@ -128,33 +139,46 @@ class GraphKeeper(Keeper):
                 self._durables.give_up(promise, error)
                 self._portray_all([promise], new=())
 
+    def _portray_stale(self) -> None:
+        """Objects that hold what may be saved by now; also this fails nobody."""
+        stale, self._stale = self._stale, set()
+        for slot in stale:
+            thing = self._slots.at(slot)
+            if thing is not None:
+                with suppress(NotPortrayableError):
+                    self._portray_all([thing], new=())
+
     def _portray_all(self, changed: list[Thing], *, new: tuple[Ref[Any], ...]) -> tuple[int, ...]:
-        first_new_slot = self._next_slot
+        first_new_slot = self._slots.following
         portraits: dict[int, Portrait] = {}
+        seen: dict[int, Seen] = {}
         self._found = changed
         try:
             slots = tuple(self.slot_of(ref) for ref in new)
             for thing in self._found:  # grows while it is read
-                portraits[self.slot_of(thing)] = self._portray(thing)
+                slot = self.slot_of(thing)
+                seen[slot] = self.neighbours.watch()
+                portraits[slot] = self._portray(thing)
         except BaseException:
             self._forget_since(first_new_slot)
             raise
         finally:
             self._found = []
         self._changed.update(portraits)
+        for slot, each in seen.items():
+            self.neighbours.portrayed(slot, each)
         return slots
 
     def slot_of(self, thing: Thing) -> int:
         """See `Slots`."""
         slot = thing._slot if isinstance(thing, Ref) else self._durables.slot_of(thing)
         if slot is None:
-            slot = self._next_slot
-            self._next_slot += 1
+            slot = self._slots.new()
             if isinstance(thing, Ref):
                 thing._slot = slot
             else:
                 self._durables.keep(thing, slot)
-            self._know(thing, slot)
+            self._slots.know(thing, slot)
             self._found.append(thing)
         return slot
 
@@ -164,20 +188,48 @@ class GraphKeeper(Keeper):
 
     def written_far(self, ref: Ref[Any]) -> object:
         """See `Slots`."""
-        raise NotPortrayableError("a reference to an object of another vat cannot be saved")
+        return self.neighbours.written(ref)
 
-    def _know(self, thing: Thing, slot: int) -> None:
-        weak = _Slotted(thing, lambda dead: self._gone.append(dead.slot))
-        weak.slot = slot
-        self._known[slot] = weak
+    def _changed_at(self, slot: int, portrait: Portrait) -> None:
+        self._changed[slot] = portrait
+
+    # --- for the neighbours: see `Neighbour` ---------------------------------------------
+
+    @property
+    def vat(self) -> Vat:
+        """The vat."""
+        return self._vat
+
+    def outbox(self) -> list[Outgoing]:
+        """What leaves the vat with this churn."""
+        return self._vat.outbox
+
+    def living(self) -> dict[int, Ref[Any]]:
+        """Saved objects that are in memory, by slot."""
+        return self._slots.living()
+
+    def living_at(self, slot: int) -> Ref[Any] | None:
+        """One of them."""
+        thing = self._slots.at(slot)
+        return thing if isinstance(thing, Ref) else None
+
+    def enlist(self, ref: Ref[object]) -> bool:
+        """Give an object a slot, and save it; False if it cannot be saved."""
+        try:
+            self._portray_all([], new=(ref,))
+        except NotPortrayableError:
+            return False
+        return True
+
+    def refresh(self, slots: set[int]) -> None:
+        """Have the portraits at these slots taken again."""
+        self._stale |= slots
 
     def _forget_since(self, first_new_slot: int) -> None:
-        for slot in range(first_new_slot, self._next_slot):
-            thing = self._known.pop(slot)()
+        for slot, thing in self._slots.forget_since(first_new_slot):
             if isinstance(thing, Ref):
                 thing._slot = None
             self._durables.drop(slot)
-        self._next_slot = first_new_slot
 
     def _portray(self, thing: Thing) -> Portrait:
         if isinstance(thing, Promise):
@@ -212,25 +264,50 @@ class GraphKeeper(Keeper):
         Raises:
             UnknownObjectError, VersionMismatchError, StoreCorruptError: nothing was started.
         """
-        self._next_slot = max(snapshot.portraits, default=-1) + 1
+        self.vat_id = snapshot.vat_id
+        self._slots.following = max(snapshot.portraits, default=-1) + 1
+        registry = self.neighbours.registry
+        with nullcontext() if registry is None else registry.waking(self):
+            self._restore(snapshot)
+        self.neighbours.greet()
+
+    def _restore(self, snapshot: Snapshot) -> None:
         found = Found(
             self._vat,
             snapshot.portraits,
             self._durables,
-            know=self._know,
-            new_ref=lambda _: Ref(self._vat),
-            far=lambda vat_id, slot: Ref(self._vat),
+            know=self._slots.know,
+            new_ref=self._new_ref,
+            far=self.neighbours.far_ref,
         )
         reviver = Reviver(self._env, self._vat, found)
         self.roots = tuple(found.ref_at(slot) for slot in snapshot.roots)
+        pins = self._restore_pins(snapshot, found, reviver)
         for slot in found.waiting:  # grows while it is read
+            seen = self.neighbours.watch()
             self._revive(found.things[slot], snapshot.portraits[slot], reviver)
+            self.neighbours.portrayed(slot, seen)
         self._durables.revived()
-        self._gone.extend(slot for slot in snapshot.portraits if slot not in found.things)
+        self._slots.gone.extend(snapshot.portraits.keys() - found.things.keys() - pins)
         for thing in found.things.values():
             start = start_effect(thing, restored=True) if isinstance(thing, Ref) else None
             if start is not None:
                 start.commit(self._vat)
+
+    def _new_ref(self, slot: int) -> Ref[Any]:
+        registry = self.neighbours.registry
+        claimed = None if registry is None else registry.claim(self, slot)
+        return claimed or Ref(self._vat)
+
+    def _restore_pins(self, snapshot: Snapshot, found: Found, reviver: Reviver) -> set[int]:
+        """What other vats hold is a root as long as they do."""
+        pins = {slot: portrait for slot, portrait in snapshot.portraits.items() if portrait.name == PIN}
+        for slot, portrait in pins.items():
+            ref, vat_ids = (reviver.revive(portrait.state.get(field)) for field in ("to", "vats"))
+            if not isinstance(ref, Ref) or type(vat_ids) is not frozenset:
+                raise StoreCorruptError("a pin of what is no object")
+            self.neighbours.pins.restore(slot, ref, vat_ids)
+        return set(pins)
 
     def _revive(self, thing: Thing, portrait: Portrait, reviver: Reviver) -> None:
         if isinstance(thing, Promise | Resolver):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Protocol, cast
 
 from goblins_py.actors._promise import (
     Broken,
+    Fulfilled,
     Listener,
     Message,
     Outcome,
@@ -30,6 +32,7 @@ __all__ = [
     "RemoteFlush",
     "RemoteListen",
     "RemoteSelect",
+    "carried",
 ]
 
 
@@ -138,6 +141,15 @@ class _Notify(Effect):
 
     def commit(self, vat: Home) -> None:
         self.listener.notify(vat, self.outcome)
+
+
+def carried(item: Effect) -> Iterator[object]:
+    """The values that reach another vat with what is posted to it."""
+    if isinstance(item, Message):
+        yield from item.args
+        yield from (item.kwargs or {}).values()
+    elif isinstance(item, Resolve | _Notify) and isinstance(item.outcome, Fulfilled):
+        yield item.outcome.value
 
 
 class Relay(OutsideListener):

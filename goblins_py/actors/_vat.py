@@ -50,10 +50,12 @@ class Keeper(ABC):
     def take_delta(self) -> Delta | None:
         """What changed since the last call."""
 
-    @property
-    def has_garbage(self) -> bool:
-        """Has anything been collected that the next delta will remove?"""
+    def tidy(self) -> bool:
+        """Called about once a second, between churns: is there anything to save or tell without a message?"""
         return False
+
+    def closed(self) -> None:  # noqa: B027 - most have nobody to tell
+        """The vat was closed."""
 
 
 class Phase(Enum):
@@ -151,6 +153,7 @@ class Vat(Junction):
             return []
         self._phase = Phase.CLOSED
         if self.keeper is not None:
+            self.keeper.closed()
             for lost in self.outbox:  # of a churn that was cut: nothing of it is saved
                 lost.drop(self.closed_error())
             self.outbox = []

@@ -1,7 +1,7 @@
 """Actors ready to be spawned, each a few lines that show how actors are written here.
 
-Cells, durable references, facets, revocable forwarders, swappables and sealers. A persistent vat that has some needs
-`lib_env` in its environment.
+Cells, durable references, facets, revocable forwarders, swappables and sealers. A persistent vat that has
+some needs `lib_env` in its environment.
 """
 
 from typing import Final

@@ -27,7 +27,7 @@ class DurableRef:
 
 
 def durable_ref(mycapn: Ref[Any], sturdyref: Sturdyref | str) -> Ref[DurableRef]:
-    """A reference that heals: it is enlivened by the first message, and again after each severance and restart.
+    """A reference that heals: its first message enlivens it, and again after each severance and restart.
 
     Messages that are under way when the session ends break with `SessionSeveredError`: nobody knows whether
     they arrived. While the peer cannot be reached, messages break with `ConnectFailedError`; the next one

@@ -294,7 +294,7 @@ class TrioHost:
             if looked_at != saved == self._saved and trio.current_time() >= next_gc:
                 looked_at = saved
                 next_gc = trio.current_time() + max(_FULL_GC, _GC_SHARE * _collect_all())
-            if self.vat.keeper is not None and self.vat.keeper.has_garbage:
+            if self.vat.keeper is not None and self.vat.keeper.tidy():
                 self.vat.post(HandlerTurn(_nothing, ()))
 
     async def _commit_batch(self) -> None:

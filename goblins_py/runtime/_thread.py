@@ -18,6 +18,7 @@ from goblins_py.abc import Io, Store
 from goblins_py.actors import (
     Outcome,
     PersistenceEnv,
+    PersistenceRegistry,
     Promise,
     Roots,
     Sender,
@@ -199,9 +200,15 @@ def spawn_vat(name: str = "vat", *, verbose: bool = False) -> VatThread:
 
 
 def spawn_persistent_vat(
-    env: PersistenceEnv, roots: Callable[[], Roots], store: Store, *, name: str = "vat", verbose: bool = False
+    env: PersistenceEnv,
+    roots: Callable[[], Roots],
+    store: Store,
+    *,
+    name: str = "vat",
+    verbose: bool = False,
+    registry: PersistenceRegistry | None = None,
 ) -> tuple[VatThread, Any]:
     """A persistent vat in the background thread, and its roots; see `open_persistent_vat`."""
-    manager = open_persistent_vat(env, roots, store, name=name, verbose=verbose)
+    manager = open_persistent_vat(env, roots, store, name=name, verbose=verbose, registry=registry)
     (opened, restored), closing, closed = _open(manager)
     return VatThread(opened, closing, closed), restored

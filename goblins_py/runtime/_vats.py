@@ -15,6 +15,7 @@ from goblins_py.actors import (
     GraphKeeper,
     Outcome,
     PersistenceEnv,
+    PersistenceRegistry,
     Promise,
     Ref,
     Roots,
@@ -143,13 +144,20 @@ async def open_vat(name: str = "vat", *, verbose: bool = False) -> AsyncIterator
 
 @asynccontextmanager
 async def open_persistent_vat(
-    env: PersistenceEnv, roots: Callable[[], Roots], store: Store, *, name: str = "vat", verbose: bool = False
+    env: PersistenceEnv,
+    roots: Callable[[], Roots],
+    store: Store,
+    *,
+    name: str = "vat",
+    verbose: bool = False,
+    registry: PersistenceRegistry | None = None,
 ) -> AsyncIterator[tuple[OpenVat, Any]]:
     """Open a vat whose roots, and all that they reach, are saved after each churn.
 
     Args:
         env: the classes that may be saved and restored.
         roots: run as a turn if the store is new: returns one reference, or a tuple of several.
+        registry: shared with the other persistent vats of this process whose objects it may hold.
 
     Yields:
         The vat, and the roots as `roots` returned them (restored, if the store is not new).
@@ -160,13 +168,12 @@ async def open_persistent_vat(
         cancelled, nothing more left the vat.
     """
     async with _hosted(name, store, verbose=verbose) as opened:
-        yield opened, await _bring_up(opened, env, roots, store)
+        yield opened, await _bring_up(opened, GraphKeeper(env, opened.vat, registry=registry), roots, store)
 
 
-async def _bring_up(opened: OpenVat, env: PersistenceEnv, roots: Callable[[], Roots], store: Store) -> Any:
+async def _bring_up(opened: OpenVat, keeper: GraphKeeper, roots: Callable[[], Roots], store: Store) -> Any:
     snapshot = await store.open()
-    vat = opened._vat
-    keeper = GraphKeeper(env, vat)
+    vat = opened.vat
     if snapshot is None:
 
         def first() -> None:
