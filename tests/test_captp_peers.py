@@ -16,7 +16,7 @@ class Fake:
 
     our_side: bytes = b"m"
     their_side: bytes = b"m"
-    heard: bool = False
+    heard: int = 0
     in_limbo: bool = False
 
 
@@ -35,7 +35,7 @@ def dialling(our_side=b"m"):
 def living():
     """A table with a live session, which both sides count as such."""
     table, session = dialling()
-    session.heard = True
+    session.heard = 1
     assert table.started(ALICE, session, Belief.DIALLED) == [Use(ALICE, session)]
     table.settled(ALICE, session)
     return table, session
@@ -221,15 +221,14 @@ def test_an_answered_dial_that_the_peer_uses_has_lost_nothing():
     table, ours = answered()
     theirs = Fake(their_side=b"b")
     table.started(ALICE, theirs, Belief.PROVED)
-    ours.heard = True
-    assert table.heard(ALICE, ours) == []
+    ours.heard = 1
     assert table.settled(ALICE, ours) == []
     assert table.live(ALICE) is theirs
 
 
 def test_the_memory_of_a_crossing_is_gone_once_established():
     """When the peer has sent an operation, or the time is up, side ids decide nothing."""
-    for heard in (True, False):
+    for heard in (1, 0):
         table, ours = dialling(our_side=b"a")
         table.started(ALICE, ours, Belief.DIALLED)
         ours.heard = heard
@@ -244,29 +243,32 @@ def test_the_memory_of_a_crossing_is_gone_once_established():
 def beside():
     """A dial that was answered and used, and a proved session that came within the handshake limit."""
     table, ours = answered()
-    ours.heard = True
-    table.heard(ALICE, ours)
+    ours.heard = 5
     theirs = Fake(their_side=b"z")
     assert table.started(ALICE, theirs, Belief.PROVED) == []
     assert table.live(ALICE) is ours
     return table, ours, theirs
 
 
-def test_a_proved_session_beside_a_fresh_dial_replaces_it_with_its_first_word():
-    """It may be one that the peer is about to give up; if it is used, it is not."""
+def test_a_proved_session_beside_a_fresh_dial_replaces_it_if_that_is_silent():
+    """When the time is up: the peer has come by another network, and forgotten the old connection."""
     table, ours, theirs = beside()
-    abort, use = table.heard(ALICE, theirs)
+    abort, use = table.settled(ALICE, ours)
     assert (abort.session, use) == (ours, Use(ALICE, theirs))
     assert "replaced" in abort.reason
     assert table.ended(ours, ALICE, "replaced") == []
     assert table.live(ALICE) is theirs
 
 
-def test_a_proved_session_beside_a_fresh_dial_replaces_it_when_the_time_is_up():
-    """What is still there then, was not given up."""
-    table, ours, theirs = beside()
-    abort, use = table.settled(ALICE, ours)
-    assert (abort.session, use.session) == (ours, theirs)
+def test_a_proved_session_beside_a_fresh_dial_that_is_used_replaces_nothing():
+    """The peer has both; what comes later is a new connection."""
+    table, ours, _ = beside()
+    ours.heard = 6
+    assert table.settled(ALICE, ours) == []
+    assert table.live(ALICE) is ours
+    new = Fake()
+    abort, use = table.started(ALICE, new, Belief.PROVED)
+    assert (abort.session, use.session) == (ours, new)
 
 
 def test_a_proved_session_that_the_peer_gives_up_replaces_nothing():
@@ -278,12 +280,12 @@ def test_a_proved_session_that_the_peer_gives_up_replaces_nothing():
 
 
 def test_a_proved_session_takes_the_place_of_a_fresh_dial_that_ends():
-    """The newest of them; the others are replaced."""
-    table, ours, older = beside()
+    """The newest of them."""
+    table, ours, _ = beside()
     newer = Fake(their_side=b"y")
     assert table.started(ALICE, newer, Belief.PROVED) == []
-    abort, use = table.ended(ours, ALICE, "gone")
-    assert (abort.session, use) == (older, Use(ALICE, newer))
+    assert table.ended(ours, ALICE, "gone") == [Use(ALICE, newer)]
+    assert table.live(ALICE) is newer
     assert table._candidates == {}
 
 

@@ -1,7 +1,7 @@
 """CapTP, sans-I/O: sessions between peers. Bytes in, events out; messages in, bytes out."""
 
 from goblins_py.captp._dialects import OURS, Dialect
-from goblins_py.captp._events import Event, Heard, Introduced, Severed, Started
+from goblins_py.captp._events import Event, Introduced, Severed, Started
 from goblins_py.captp._gifts import GiftDesk
 from goblins_py.captp._greeting import CAPTP_VERSION
 from goblins_py.captp._handoff import Given, Withdrawal, make_receive, verify_own_give, verify_withdrawal
@@ -28,7 +28,6 @@ __all__ = [
     "GiveUp",
     "Given",
     "HandOver",
-    "Heard",
     "Introduced",
     "PeerTable",
     "Session",

@@ -8,7 +8,7 @@ from goblins_py.actors import Effect, Promise
 from goblins_py.captp._handoff import Given
 from goblins_py.locators import PeerLocator
 
-__all__ = ["Event", "Heard", "Introduced", "Severed", "Started"]
+__all__ = ["Event", "Introduced", "Severed", "Started"]
 
 
 @attrs.frozen
@@ -20,11 +20,6 @@ class Started:
     """
 
     location: PeerLocator
-
-
-@attrs.frozen
-class Heard:
-    """The peer has sent its first operation: it counts this session as a living one."""
 
 
 @attrs.frozen
@@ -47,5 +42,5 @@ class Introduced:
     promise: Promise[object]
 
 
-Event = Started | Heard | Severed | Introduced | Effect
+Event = Started | Severed | Introduced | Effect
 """An `Effect` is to be posted to the home vat."""

@@ -16,8 +16,9 @@ matter.
 - What was sent over an answered dial that loses is handed over to the winner. That it has lost is for the
   peer to say, by its op:abort: only then is it certain that nothing of it was read. Whichever comes first,
   the abort or the winner, the other is waited for.
-- In between, a proved session may be one that was on its way while ours was made, and that the peer is about
-  to give up. So it replaces ours with its first operation, or when the handshake limit has passed.
+- In between, a proved session is one that was on its way while ours was made: the peer is about to give it
+  up, or (Guile Goblins) has both. It lives beside ours, and replaces it when ours ends, or when the handshake
+  limit has passed and ours has been silent since the other came: then it is a newer one after all.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class Sessionlike(Protocol):
         """The id of the peer's side, once it has started."""
 
     @property
-    def heard(self) -> bool:
-        """Has the peer sent an operation over it?"""
+    def heard(self) -> int:
+        """How many operations the peer has sent over it."""
 
     @property
     def in_limbo(self) -> bool:
@@ -149,6 +150,14 @@ class _Dial:
     session: Sessionlike | None = None
 
 
+@attrs.frozen
+class _Candidate:
+    """A session beside our fresh one, and how much had come over that when it started."""
+
+    session: Sessionlike
+    heard_before: int
+
+
 class PeerTable:
     """All peers of one mycapn.
 
@@ -161,7 +170,7 @@ class PeerTable:
         self._live: dict[PeerLocator, Sessionlike] = {}
         self._dials: dict[PeerLocator, _Dial] = {}
         self._fresh: dict[PeerLocator, Sessionlike] = {}
-        self._candidates: dict[PeerLocator, list[Sessionlike]] = {}
+        self._candidates: dict[PeerLocator, list[_Candidate]] = {}
         self._limbo: dict[PeerLocator, list[Sessionlike]] = {}
 
     def live(self, peer: PeerLocator) -> Sessionlike | None:
@@ -222,7 +231,7 @@ class PeerTable:
         if belief is Belief.CLAIMED:
             return [Abort(session, _SECOND)]
         if self._fresh.get(peer) is live:
-            self._candidates.setdefault(peer, []).append(session)
+            self._candidates.setdefault(peer, []).append(_Candidate(session, live.heard))
             return []
         return [Abort(live, _REPLACED), *self._enter(peer, session)]
 
@@ -248,29 +257,14 @@ class PeerTable:
         losers = self._limbo.pop(peer, ())
         return [Use(peer, session), *(HandOver(loser, session) for loser in losers)]
 
-    # --- sessions that live -----------------------------------------------------------
-
-    def heard(self, peer: PeerLocator, session: Sessionlike) -> list[Action]:
-        """The peer has sent its first operation over this session, so it has not given it up."""
-        return self._promote(peer, session) if session in self._candidates.get(peer, ()) else []
-
     def settled(self, peer: PeerLocator, session: Sessionlike) -> list[Action]:
         """The handshake limit has passed since our dial was answered: no crossing is under way."""
         if self._fresh.get(peer) is not session:
             return []
-        candidates = self._candidates.get(peer)
-        if candidates:
-            return self._promote(peer, candidates[-1])
         del self._fresh[peer]
-        return []
-
-    def _promote(self, peer: PeerLocator, session: Sessionlike) -> list[Action]:
-        """It came while ours was made, and is no remainder of a crossing: it is the newer one."""
-        others = [other for other in self._candidates.pop(peer) if other is not session]
-        self._fresh.pop(peer, None)
-        former = self._live.get(peer)
-        replaced = others if former is None else [former, *others]
-        return [*(Abort(each, _REPLACED) for each in replaced), *self._enter(peer, session)]
+        candidates = self._candidates.pop(peer, ())
+        silent = [each for each in candidates if each.heard_before == session.heard]
+        return [Abort(session, _REPLACED), *self._enter(peer, silent[-1].session)] if silent else []
 
     # --- sessions that end --------------------------------------------------------------
 
@@ -284,20 +278,17 @@ class PeerTable:
             return []
         if self._fresh.get(peer) is session:
             del self._fresh[peer]
-        self._withdraw(peer, session)
+        candidates = [each for each in self._candidates.pop(peer, ()) if each.session is not session]
         was_live = self._live.get(peer) is session
         if was_live:
             del self._live[peer]
+        elif candidates:
+            self._candidates[peer] = candidates
         if session.in_limbo:
             return self._in_limbo(peer, session)
-        return [*self._dial_ended(peer, session, reason), *(self._next_live(peer) if was_live else [])]
-
-    def _withdraw(self, peer: PeerLocator, candidate: Sessionlike) -> None:
-        candidates = self._candidates.get(peer, [])
-        if candidate in candidates:
-            candidates.remove(candidate)
-        if not candidates:
-            self._candidates.pop(peer, None)
+        if was_live:
+            return self._enter(peer, candidates[-1].session) if candidates else []
+        return self._dial_ended(peer, session, reason)
 
     def _in_limbo(self, peer: PeerLocator, session: Sessionlike) -> list[Action]:
         """The peer has given up our answered dial for its own one, which has come, or comes now."""
@@ -318,11 +309,6 @@ class PeerTable:
             dial.state, dial.session = DialState.YIELDING, None
             return [Await(peer)]
         return self._fail(peer, ConnectFailedError(f"the peer started no session: {reason}"))
-
-    def _next_live(self, peer: PeerLocator) -> list[Action]:
-        """Our fresh session is gone: the newest of those that would have replaced it takes its place."""
-        candidates = self._candidates.get(peer)
-        return self._promote(peer, candidates[-1]) if candidates else []
 
     def gave_up_waiting(self, peer: PeerLocator) -> list[Action]:
         """The handshake limit has passed since the peer gave up our dial, and its own did not come."""

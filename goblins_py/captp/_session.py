@@ -22,7 +22,7 @@ from goblins_py.actors import (
     Vat,
     reconnect,
 )
-from goblins_py.captp._events import Event, Heard, Introduced, Severed, Started
+from goblins_py.captp._events import Event, Introduced, Severed, Started
 from goblins_py.captp._greeting import greeting, read_greeting
 from goblins_py.captp._handoff import HandoffSession, read_give
 from goblins_py.captp._inbound import OPERATIONS, Inbound
@@ -56,7 +56,7 @@ class Session(Connector, HandoffSession):
         peer_key: its public key, once started.
         reason: why it was severed.
         aborted: we have sent op:abort.
-        heard: the peer has sent an operation.
+        heard: how many operations the peer has sent.
         reachable: others could dial the peer where it says that it is.
         limits: of what is taken from the peer, and given to it.
         references: the tables.
@@ -77,7 +77,7 @@ class Session(Connector, HandoffSession):
         self.peer_key = b""
         self.reason = ""
         self.aborted = False
-        self.heard = False
+        self.heard = 0
         self.reachable = False
         self._verified = False
         self._entered = False
@@ -202,16 +202,11 @@ class Session(Connector, HandoffSession):
                 if self.state is not SessionState.ESTABLISHED:
                     self._advance(SessionEvent.OPERATION)
                 if not self.heard:
-                    self._hear()
+                    self.confirm()
+                self.heard += 1
                 taker(inbound, operation)
         if whole and not decoder.at_border():
             raise RemoteProtocolError("a message that ends within its record")
-
-    def _hear(self) -> None:
-        """The peer's first operation."""
-        self.heard = True
-        self.confirm()
-        self._inbound.events.append(Heard())
 
     def _take_rare(self, operation: object) -> None:
         match operation:
@@ -320,7 +315,7 @@ class Session(Connector, HandoffSession):
     # --- crossed hellos: see `Probation` ----------------------------------------------
 
     def confirm(self) -> None:
-        """No crossing is possible any more. Nothing if the session has ended, or the peer was heard."""
+        """No crossing is possible any more. Nothing if the session has ended."""
         if self.state is not SessionState.SEVERED:
             self._probation, self._way = None, self._outbound
 

@@ -13,7 +13,7 @@ import trio
 
 from goblins_py.abc import Connection
 from goblins_py.actors import Effect
-from goblins_py.captp import Event, Heard, Introduced, Session, SessionState, Severed, Started
+from goblins_py.captp import Event, Introduced, Session, SessionState, Severed, Started
 from goblins_py.runtime._host import TrioHost
 
 __all__ = ["Pump"]
@@ -42,7 +42,7 @@ class Pump:
         session: Session,
         connection: Connection,
         *,
-        notice: Callable[[Started | Heard | Severed | Introduced], None],
+        notice: Callable[[Started | Severed | Introduced], None],
         handshake: float,
     ) -> None:
         self._host = host

@@ -42,7 +42,6 @@ from goblins_py.captp import (
     Fail,
     GiveUp,
     HandOver,
-    Heard,
     Introduced,
     PeerTable,
     Session,
@@ -271,12 +270,10 @@ class Switchboard(NearOnly):
     async def _pump(
         self, session: Session, connection: Connection, believe: Callable[[PeerLocator], Belief]
     ) -> None:
-        def notice(event: Started | Heard | Severed | Introduced) -> None:
+        def notice(event: Started | Severed | Introduced) -> None:
             match event:
                 case Started(location):
                     self._started(session, location, believe(location))
-                case Heard():
-                    self._do(self._peers.heard(cast(PeerLocator, session.peer), session))
                 case Introduced():
                     asker = self._guard.asker(session, session.peer, connection.remote_address)
                     self._introductions.receive(session, event, asker)
