@@ -24,6 +24,7 @@ from goblins_py.actors._promise import (
     Select,
     outcome_of,
     promise_told,
+    reconnect,
     unwrap,
 )
 from goblins_py.actors._reference import (
@@ -106,6 +107,7 @@ __all__ = [
     "persistent_name",
     "promise_told",
     "race",
+    "reconnect",
     "ref_to",
     "require_turn",
     "resolver_for",
