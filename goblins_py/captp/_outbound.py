@@ -7,6 +7,8 @@ somebody sent: what cannot be sent breaks the promise of its answer.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet
 
@@ -253,13 +255,19 @@ class Outbound:
         if position:
             self._spent[position] = self._spent.get(position, 0) + count
 
-    def collect(self) -> None:
-        """Tell the peer what we hold no more, in one message each; and which promises will never settle."""
-        while self.lost:
+    def take_garbage(self) -> Callable[[], None]:
+        """Take what we hold no more, and which promises will never settle: a function that tells the peer."""
+        lost = [self.lost.popleft() for _ in range(len(self.lost))]
+        collected = self._references.imports.take_collected()
+        return partial(self._tell_garbage, lost, collected)
+
+    def _tell_garbage(self, lost: list[int], collected: list[WeakEntry]) -> None:
+        """In one message each."""
+        for resolver in lost:
             self.unanswered -= 1
-            self._settle(self.lost.popleft(), Broken(Refusal(_NEVER), heard=True))
+            self._settle(resolver, Broken(Refusal(_NEVER), heard=True))
         answers = []
-        for entry in self._references.imports.take_collected():
+        for entry in collected:
             if entry.kind is HeldKind.IMPORT:
                 self.spend(entry.position, entry.count)
             else:

@@ -388,9 +388,9 @@ class Session(Connector, HandoffSession):
         """Is there anything that `collect` would tell the peer?"""
         return self._outbound.has_garbage
 
-    def collect(self) -> None:
-        """Tell the peer what we hold no more, in one message each."""
-        self._outbound.collect()
+    def collect(self) -> Callable[[], None]:
+        """Take what we hold no more: a function that tells the peer."""
+        return self._outbound.take_garbage()
 
 
 def _printable(text: str) -> str:

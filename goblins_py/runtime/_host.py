@@ -272,15 +272,18 @@ class TrioHost:
                     await self._commit_batch()
             except Exception as error:
                 self.failed = error
-                reason = self.vat.closed_error()
-                for churn in self._commits:
-                    for lost in churn.outbox:
-                        lost.drop(reason)
-                self._commits.clear()
-                self.release(self.vat.close())
+                self.end()
                 raise
             finally:
                 self._settled.set()
+
+    def end(self) -> None:
+        """Close the vat; what is not durable by now is never released, and who waits for it is told."""
+        reason = self.vat.closed_error()
+        while self._commits:
+            for lost in self._commits.popleft().outbox:
+                lost.drop(reason)
+        self.release(self.vat.close())
 
     async def tidy_forever(self) -> None:
         """Have what Python collects removed from the store, also while no message comes.

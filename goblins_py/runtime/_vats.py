@@ -220,7 +220,7 @@ async def _hosted(name: str, store: Store | None, *, verbose: bool) -> AsyncIter
     finally:
         if host.io is not None:
             host.io.close()
-        host.release(vat.close())
+        host.end()
         if store is not None:
             await store.aclose()
     if body_error is not None and not isinstance(body_error, trio.Cancelled):
