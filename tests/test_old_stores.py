@@ -2,7 +2,6 @@
 
 import shutil
 
-import attrs
 import pytest
 
 from goblins_py import (
@@ -10,6 +9,7 @@ from goblins_py import (
     PersistenceEnv,
     Promise,
     Ref,
+    Symbol,
     actor,
     open_persistent_vat,
     spawn,
@@ -17,7 +17,9 @@ from goblins_py import (
     upgrade,
     value,
 )
+from goblins_py.abc import Snapshot
 from goblins_py.errors import UnknownObjectError, UpgradeFailedError, VersionMismatchError
+from goblins_py.syrup import Record
 from old_stores_kit import GENERATIONS, make_store, store_of
 from persistence import SyrupStore
 
@@ -127,11 +129,24 @@ async def contents(path):
 
 @EVERY
 async def test_the_recipe_still_makes_what_the_old_store_holds(number: int, copy_of, tmp_path) -> None:
-    """So the recipe says what is in the file. (The vat's own id is random.)"""
+    """So the recipe says what is in the file."""
     await make_store(number, tmp_path / "made_now.syrup")
     then, now = await contents(copy_of(number)), await contents(tmp_path / "made_now.syrup")
-    assert attrs.evolve(now, vat_id=then.vat_id) == then
-    assert now.portraits == then.portraits
+    assert described(then) == described(now)
+
+
+def described(snapshot: Snapshot):
+    """All but the vat's id and the numbers of slots, which are by chance."""
+    names = {slot: (each.name, each.state.get("owner")) for slot, each in snapshot.portraits.items()}
+
+    def seen(written):
+        if isinstance(written, Record):
+            is_ref = written.label == Symbol("near")
+            return names[written.fields[0]] if is_ref else (written.label, *map(seen, written.fields))
+        return {key: seen(item) for key, item in written.items()} if isinstance(written, Map) else written
+
+    portraits = {names[slot]: (each.version, seen(each.state)) for slot, each in snapshot.portraits.items()}
+    return [names[slot] for slot in snapshot.roots], snapshot.roots_version, portraits
 
 
 @EVERY
@@ -206,7 +221,7 @@ class Failing:
     ],
 )
 async def test_a_store_that_could_not_be_upgraded_is_as_it_was(
-    env, upgrade_roots, error, text, copy_of
+    env, upgrade_roots, error, text, *, copy_of
 ) -> None:
     """Byte for byte; and a better program opens it."""
     path = copy_of(2)

@@ -305,6 +305,7 @@ def test_values_are_upgraded_wherever_they_are() -> None:
     got, disk = kept(held, then=named(leaf=Leaf, money=OldMoney), now=now)
     assert (1, Map({"k": (Money(5, "USD"), Tagged("t", Money(6, "USD")))})) == got
     before = disk.snapshot.portraits[0]
+    assert "USD" in repr(before.state)
     again, _ = kept(None, then=now, now=now, disk=disk)
     assert got == again
     assert before is disk.snapshot.portraits[0]
