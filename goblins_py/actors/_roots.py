@@ -38,9 +38,9 @@ class RootsPlan:
 
     make: Callable[[], Roots]
     version: int = attrs.field(default=0, validator=_checked_version)
-    upgrade: Callable[[int, Roots], Roots] | None = None
+    upgrade: Callable[[int, Any], Roots] | None = None
 
-    def upgrade_from(self, saved: int) -> Callable[[int, Roots], Roots] | None:
+    def upgrade_from(self, saved: int) -> Callable[[int, Any], Roots] | None:
         """What has to be done with roots of this version; None if nothing.
 
         Raises:

@@ -204,7 +204,7 @@ def spawn_persistent_vat(
     store: Store,
     *,
     roots_version: int = 0,
-    upgrade_roots: Callable[[int, Roots], Roots] | None = None,
+    upgrade_roots: Callable[[int, Any], Roots] | None = None,
     name: str = "vat",
     verbose: bool = False,
 ) -> tuple[VatThread, Any]:
