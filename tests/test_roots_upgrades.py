@@ -189,6 +189,17 @@ def test_a_roots_version_is_a_whole_number(version) -> None:
         RootsPlan(first_roots, version)
 
 
+async def waiting(version=0, roots=()):
+    return roots
+
+
+@pytest.mark.parametrize("plan", [(waiting,), (first_roots, 0, waiting)])
+def test_functions_that_make_or_upgrade_roots_do_not_wait(plan) -> None:
+    """They are turns; said before anything is opened."""
+    with pytest.raises(TypeError, match="cannot wait"):
+        RootsPlan(*plan)
+
+
 def test_an_object_may_become_something_else_in_an_upgrade_of_the_roots() -> None:
     """It is a turn like any other; what changed is saved with the new roots."""
     disk = saved(ROOTS, lambda: spawn(Ear))

@@ -311,6 +311,21 @@ def test_values_are_upgraded_wherever_they_are() -> None:
     assert before is disk.snapshot.portraits[0]
 
 
+def test_keys_of_a_map_that_an_upgrade_makes_equal_are_refused() -> None:
+    """They are not merged; and it is not taken for damage."""
+
+    @value_class(version=1)
+    class Unit:
+        @upgrade(from_version=0)
+        @staticmethod
+        def _forget(_state):
+            return {}
+
+    held = Map({OldMoney(1): "a", OldMoney(2): "b"})
+    with pytest.raises(UpgradeFailedError, match="keys of one map"):
+        kept(held, then=named(leaf=Leaf, money=OldMoney), now=named(leaf=Leaf, money=Unit))
+
+
 def test_a_value_that_is_newer_or_lacks_an_upgrade_is_refused() -> None:
     """With its name and both versions."""
 

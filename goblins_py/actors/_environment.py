@@ -122,9 +122,8 @@ class PersistenceEnv:
             raise VersionMismatchError(f"{name} was saved as a @value, and it is an @actor class now")
         return cls
 
-    def is_present(self, name: str, version: int) -> bool:
-        """Is this what is saved today, of whatever class has that name? Raises `UnknownObjectError`."""
-        cls = self.class_named(name)
+    def is_present(self, cls: Any, name: str, version: int) -> bool:
+        """Is this name and version what instances of a class that is listed are saved under today?"""
         return bool(self._names[cls] == name and cls.__goblins_version__ == version)
 
     def writes(self, cls: type) -> bool:

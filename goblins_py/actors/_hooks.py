@@ -8,6 +8,7 @@ change, call or spawn anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -69,11 +70,19 @@ def _restored(cls: Any, name: str, state: Mapping[str, object]) -> object:
     return behaviour
 
 
+@lru_cache(maxsize=1024)
+def _shape(cls: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """The names of its fields, and of those without a default: asked for each object of a store."""
+    required = frozenset(field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING)
+    return frozenset(state_fields(cls)), required
+
+
 def check_fit(cls: Any, name: str, state: Mapping[str, object]) -> None:
     """Raises `VersionMismatchError` if fields are missing that have no default, or there are others."""
-    required = {field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING}
-    misfits = (set(state) - set(state_fields(cls))) | (required - set(state))
-    if misfits:
+    fields, required = _shape(cls)
+    names = state.keys()
+    if not (names <= fields and required <= names):
+        misfits = (names - fields) | (required - names)
         raise VersionMismatchError(
             f"{name}, version {cls.__goblins_version__}, has other fields than what was saved,"
             f" with all upgrades: {', '.join(sorted(misfits))}"

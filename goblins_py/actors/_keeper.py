@@ -200,19 +200,21 @@ class GraphKeeper(Keeper):
         for slot in waiting:  # grows while it is read
             held.clear()
             portrait = snapshot.portraits[slot]
+            cls = self._env.actor_named(portrait.name)
             state = reviver.state(portrait.state)
-            if reviver.aged or not self._env.is_present(portrait.name, portrait.version):
-                portrait = self._changed[slot] = self._upgrade(portrait, state)
+            if reviver.aged or not self._env.is_present(cls, portrait.name, portrait.version):
+                portrait = self._changed[slot] = self._upgrade(cls, portrait, state)
                 held.clear()  # an upgrade may have dropped references, and what they led to
                 state = reviver.state(portrait.state)
-            self._embody(refs[slot], portrait, state)
+            behaviour = make_behaviour(cls, portrait.name, state)
+            bind(refs[slot], behaviour)
+            refs[slot]._behaviour = behaviour
             waiting += (each for each in dict.fromkeys(held) if each not in reached)
             reached.update(held)
         self._gone.extend(slot for slot in snapshot.portraits if slot not in reached)
 
-    def _upgrade(self, portrait: Portrait, state: Mapping[str, object]) -> Portrait:
+    def _upgrade(self, cls: Any, portrait: Portrait, state: Mapping[str, object]) -> Portrait:
         """The portrait under the present name and version."""
-        cls = self._env.actor_named(portrait.name)
         state = upgraded(cls, portrait.name, portrait.version, Map(state))
         try:
             written = self._depict(state)
@@ -222,11 +224,6 @@ class GraphKeeper(Keeper):
                 f" cannot be saved: {error}"
             ) from error
         return Portrait(self._env.name_of(cls) or portrait.name, cls.__goblins_version__, written)
-
-    def _embody(self, ref: Ref[object], portrait: Portrait, state: Mapping[str, object]) -> None:
-        behaviour = make_behaviour(self._env.actor_named(portrait.name), portrait.name, state)
-        bind(ref, behaviour)
-        ref._behaviour = behaviour
 
     def wake(self, plan: RootsPlan) -> None:
         """The first turn after `restore`: bring the roots up to date, and start the objects after it.

@@ -25,7 +25,7 @@ from goblins_py.actors._promise import Broken, Detour, Following, Fulfilled, Pro
 from goblins_py.actors._reference import Ref
 from goblins_py.actors._turn import Home
 from goblins_py.actors._upgrade import upgraded
-from goblins_py.errors import ActorError, NotPortrayableError, StoreCorruptError
+from goblins_py.errors import ActorError, NotPortrayableError, StoreCorruptError, UpgradeFailedError
 from goblins_py.syrup import Map, Null, Record, Symbol, Tagged
 
 __all__ = ["Depicter", "Reviver"]
@@ -193,10 +193,19 @@ class Reviver:
         if kind is tuple:
             return tuple(self.revive(item) for item in written)
         if kind is Map:
-            return Map([(self.revive(k), self.revive(v)) for k, v in written.items()])
+            return self._map(written)
         if kind is frozenset:
             return frozenset(self.revive(item) for item in written)
         return self._record(written)
+
+    def _map(self, written: Map[object, object]) -> object:
+        items = [(self.revive(key), self.revive(value)) for key, value in written.items()]
+        try:
+            return Map(items)
+        except TypeError:
+            if self.aged:
+                raise UpgradeFailedError("upgraded values, keys of one map, have become equal") from None
+            raise StoreCorruptError("a portrait holds a map with equal keys") from None
 
     def _record(self, written: Any) -> object:
         label = written.label if isinstance(written, Record) else None
@@ -218,7 +227,7 @@ class Reviver:
         """An instance of a `@value` class."""
         cls = self.env.value_named(name)
         state = self._fields(fields)
-        if not self.env.is_present(name, version):
+        if not self.env.is_present(cls, name, version):
             self.aged = True
             state = upgraded(cls, name, version, Map(state))
         check_fit(cls, name, state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 from weakref import ReferenceType
@@ -26,6 +27,11 @@ def _checked_version(_plan: object, _field: object, version: int) -> None:
         raise TypeError("the roots' version is a whole number from 0")
 
 
+def _checked_function(_plan: object, field: attrs.Attribute[Any], function: object) -> None:
+    if inspect.iscoroutinefunction(function):
+        raise TypeError(f"a function that makes or upgrades roots is a turn, and cannot wait: {field.name}")
+
+
 @attrs.frozen
 class RootsPlan:
     """What a program says of its roots.
@@ -36,9 +42,9 @@ class RootsPlan:
         upgrade: makes roots of a former version, which it gets with them, into those of today.
     """
 
-    make: Callable[[], Roots]
+    make: Callable[[], Roots] = attrs.field(validator=_checked_function)
     version: int = attrs.field(default=0, validator=_checked_version)
-    upgrade: Callable[[int, Any], Roots] | None = None
+    upgrade: Callable[[int, Any], Roots] | None = attrs.field(default=None, validator=_checked_function)
 
     def upgrade_from(self, saved: int) -> Callable[[int, Any], Roots] | None:
         """What has to be done with roots of this version; None if nothing.
