@@ -25,7 +25,13 @@ from goblins_py.actors._promise import Broken, Detour, Following, Fulfilled, Pro
 from goblins_py.actors._reference import Ref
 from goblins_py.actors._turn import Home
 from goblins_py.actors._upgrade import upgraded
-from goblins_py.errors import ActorError, NotPortrayableError, StoreCorruptError, UpgradeFailedError
+from goblins_py.errors import (
+    ActorError,
+    NotPortrayableError,
+    PersistenceError,
+    StoreCorruptError,
+    UpgradeFailedError,
+)
 from goblins_py.syrup import Map, Null, Record, Symbol, Tagged
 
 __all__ = ["Depicter", "Reviver"]
@@ -171,18 +177,18 @@ class Reviver:
         ref_at: gives the reference of a slot, maybe of an object that is not there yet.
 
     Attributes:
-        aged: the state that it has read last holds a value of a former version or name.
+        aged: the value of a former version or name that was read last in this state; empty if none was.
     """
 
     def __init__(self, env: PersistenceEnv, home: Home, ref_at: Callable[[int], Ref[object]]) -> None:
         self.env = env
         self.home = home
         self.ref_at = ref_at
-        self.aged = False
+        self.aged = ""
 
     def state(self, written: Mapping[str, object]) -> Mapping[str, object]:
         """A whole state; raises as `revive`."""
-        self.aged = False
+        self.aged = ""
         return self._fields(written)
 
     def revive(self, written: Any) -> object:
@@ -195,7 +201,7 @@ class Reviver:
         if kind is Map:
             return self._map(written)
         if kind is frozenset:
-            return frozenset(self.revive(item) for item in written)
+            return self._set(written)
         return self._record(written)
 
     def _map(self, written: Map[object, object]) -> object:
@@ -203,9 +209,18 @@ class Reviver:
         try:
             return Map(items)
         except TypeError:
-            if self.aged:
-                raise UpgradeFailedError("upgraded values, keys of one map, have become equal") from None
-            raise StoreCorruptError("a portrait holds a map with equal keys") from None
+            raise self._equal("keys of a map") from None
+
+    def _set(self, written: frozenset[object]) -> object:
+        members = frozenset([self.revive(member) for member in written])
+        if len(members) != len(written):
+            raise self._equal("members of a set")
+        return members
+
+    def _equal(self, what: str) -> PersistenceError:
+        if self.aged:
+            return UpgradeFailedError(f"after the upgrade of {self.aged}, two {what} are equal")
+        return StoreCorruptError(f"a portrait holds two equal {what}")
 
     def _record(self, written: Any) -> object:
         label = written.label if isinstance(written, Record) else None
@@ -228,7 +243,7 @@ class Reviver:
         cls = self.env.value_named(name)
         state = self._fields(fields)
         if not self.env.is_present(cls, name, version):
-            self.aged = True
+            self.aged = f"{name} from version {version} to {cls.__goblins_version__}"
             state = upgraded(cls, name, version, Map(state))
         check_fit(cls, name, state)
         return cast(object, cls(**state))
