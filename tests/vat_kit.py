@@ -74,8 +74,7 @@ class Persistent:
 
             self.vat.run(first)
         else:
-            self.keeper.restore(disk.snapshot)
-            self.vat.run(self.keeper.wake, RootsPlan(roots, version, upgrade))
+            self.vat.run(self.keeper.restore, disk.snapshot, RootsPlan(roots, version, upgrade))
         self.save()
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from goblins_py.actors._behaviour import state_fields
-from goblins_py.actors._turn import current_turn, entered
+from goblins_py.actors._turn import no_turn
 from goblins_py.actors._upgrade import as_state
 from goblins_py.errors import NotPortrayableError, StoreCorruptError, UpgradeFailedError, VersionMismatchError
 from goblins_py.syrup import Map
@@ -31,14 +31,11 @@ def state_of(behaviour: Any) -> Mapping[str, object]:
     cls = type(behaviour)
     if not hasattr(cls, "__portrait__"):
         return {name: getattr(behaviour, name) for name in state_fields(cls)}
-    turn = current_turn()
-    entered(None)  # so that it cannot act
     try:
-        return as_state(behaviour.__portrait__())
+        with no_turn():
+            return as_state(behaviour.__portrait__())
     except Exception as error:
         raise NotPortrayableError(f"its __portrait__ failed: {type(error).__name__}") from error
-    finally:
-        entered(turn)
 
 
 def make_behaviour(cls: Any, name: str, state: Mapping[str, object]) -> object:

@@ -18,7 +18,7 @@ from goblins_py.actors._portrait import Delta, Portrait, Snapshot
 from goblins_py.actors._portray import Depicter, Reviver
 from goblins_py.actors._reference import Ref, bind
 from goblins_py.actors._roots import Awaken, Roots, RootsPlan
-from goblins_py.actors._turn import Turn, require_turn
+from goblins_py.actors._turn import Turn, no_turn, require_turn
 from goblins_py.actors._upgrade import upgraded, what_failed
 from goblins_py.actors._vat import Keeper, Vat
 from goblins_py.errors import NotPortrayableError, StoreCorruptError, UpgradeFailedError
@@ -51,7 +51,6 @@ class GraphKeeper(Keeper):
         self._next_slot = 0
         self._depicter = Depicter(env, vat, self._slot_of)
         self._first: Delta | None = None
-        self._roots_version = 0
         self.roots: tuple[Ref[Any], ...] = ()
 
     @property
@@ -169,15 +168,36 @@ class GraphKeeper(Keeper):
 
     # --- restoring -------------------------------------------------------------
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Make the objects that the roots reach, upgraded where they have to be; `wake` starts them.
+    def restore(self, snapshot: Snapshot, plan: RootsPlan) -> None:
+        """The first turn of the vat: make the objects that the roots reach, and bring all up to date.
 
-        What was upgraded is saved with the next delta; what is in the store and not reached is removed.
+        They start after it. From then on the vat is kept: what was upgraded is saved with the first delta,
+        and what is in the store and not reached is removed. If it fails nothing was started, and there is
+        nothing to save.
 
         Raises:
-            UnknownObjectError, VersionMismatchError, StoreCorruptError: give the keeper up.
+            UnknownObjectError, StoreCorruptError, VersionMismatchError: newer, or upgrades are missing.
+            UpgradeFailedError: one raised something, or leaves what cannot be saved.
         """
-        self._roots_version = snapshot.roots_version
+        turn = require_turn()
+        upgrade = plan.upgrade_from(snapshot.roots_version)
+        with no_turn():
+            self._revive_all(snapshot)
+        turn.effects.append(Awaken(list(self._known.values()), thorough=upgrade is not None))
+        if upgrade is not None:
+            saved = snapshot.roots_version
+            try:
+                slots = self._portray_roots(upgrade(saved, self.given_roots))
+                self.check(turn)
+            except Exception as error:
+                versions = f"from version {saved} to {plan.version}"
+                raise UpgradeFailedError(
+                    f"the roots cannot be upgraded {versions}: {what_failed(error)}"
+                ) from error
+            self._first = Delta({}, roots_version=plan.version, roots=slots)
+        turn.change(self._vat, "keeper", self)
+
+    def _revive_all(self, snapshot: Snapshot) -> None:
         self._next_slot = max(snapshot.portraits, default=-1) + 1
         refs: dict[int, Ref[object]] = {}
         held: list[int] = []
@@ -224,30 +244,6 @@ class GraphKeeper(Keeper):
                 f" cannot be saved: {error}"
             ) from error
         return Portrait(self._env.name_of(cls) or portrait.name, cls.__goblins_version__, written)
-
-    def wake(self, plan: RootsPlan) -> None:
-        """The first turn after `restore`: bring the roots up to date, and start the objects after it.
-
-        From then on the vat is kept; if the turn fails nothing was started, and there is nothing to save.
-
-        Raises:
-            VersionMismatchError: the roots are newer, or have no upgrade. UpgradeFailedError: it raised
-            something, or what it leaves cannot be saved.
-        """
-        turn = require_turn()
-        upgrade = plan.upgrade_from(self._roots_version)
-        turn.effects.append(Awaken(list(self._known.values()), thorough=upgrade is not None))
-        if upgrade is not None:
-            try:
-                slots = self._portray_roots(upgrade(self._roots_version, self.given_roots))
-                self.check(turn)
-            except Exception as error:
-                raise UpgradeFailedError(
-                    f"the roots cannot be upgraded from version {self._roots_version} to {plan.version}:"
-                    f" {what_failed(error)}"
-                ) from error
-            self._first = Delta({}, roots_version=plan.version, roots=slots)
-        turn.change(self._vat, "keeper", self)
 
 
 def _owner(change: tuple[object, str, object]) -> Ref[object] | None:

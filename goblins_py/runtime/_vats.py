@@ -188,8 +188,7 @@ async def _bring_up(opened: OpenVat, env: PersistenceEnv, plan: RootsPlan, store
 
         await opened.run(first)
     else:
-        keeper.restore(snapshot)
-        await opened.run(keeper.wake, plan)  # its churn runs and saves what restored objects do first
+        await opened.run(keeper.restore, snapshot, plan)  # its churn runs and saves what they do first
     return keeper.given_roots
 
 
