@@ -193,9 +193,11 @@ class Durables:
             (why,) = written.fields
             self._unsettled[id(thing)] = (thing, str(why))
         else:
-            revived = reviver.revive(written)
+            revived = reviver.state({"is": written})["is"]
             if not isinstance(revived, Promise):
                 raise StoreCorruptError("a promise that is none")
+            if reviver.aged:
+                self._dirty.append(self._kept[id(thing)])
             thing._state = Following(revived) if revived._state is FRESH else revived._state
 
     def revived(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from goblins_py.actors._dormant import dormant_ref
+from goblins_py.actors._dormant import Lost, dormant_ref
 from goblins_py.actors._durable import Durables
 from goblins_py.actors._portrait import Portrait
 from goblins_py.actors._portray import Finder
@@ -28,7 +28,7 @@ class Found(Finder):
 
     Attributes:
         things: references and promises that something refers to, by slot.
-        waiting: their slots, in the order in which they were met; grows while portraits are read.
+        held: the slots that were asked for, in that order, since somebody last cleared it.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class Found(Finder):
         far: Callable[[bytes, int], Ref[Any]],
     ) -> None:
         self.things: dict[int, Any] = {}
-        self.waiting: list[int] = []
-        self._home = home
+        self.held: list[int] = []
+        self.home = home
         self._portraits = portraits
         self._durables = durables
         self._know = know
@@ -71,8 +71,14 @@ class Found(Finder):
     def remote_ref(self, source: Source) -> Ref[Any]:
         ref = self._remotes.get(source)
         if ref is None:
-            ref = self._remotes[source] = dormant_ref(self._home, source)
+            ref = self._remotes[source] = dormant_ref(self.home, source)
         return ref
+
+    def lose_all_but(self, reached: set[int]) -> None:
+        """What was referred to only before an upgrade is not there; others may have references to it."""
+        for slot, thing in self.things.items():
+            if slot not in reached and isinstance(thing, Ref):
+                thing._connector = Lost("nothing in its vat refers to the object any more")
 
     def _thing_at(self, slot: int) -> Any:
         thing = self.things.get(slot)
@@ -87,5 +93,5 @@ class Found(Finder):
                 thing._slot = slot
             self.things[slot] = thing
             self._know(thing, slot)
-            self.waiting.append(slot)
+        self.held.append(slot)
         return thing

@@ -7,34 +7,32 @@ from memory is removed: nothing that is saved can hold it any more.
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 
-import attrs
-
-from goblins_py.actors._behaviour import state_fields
 from goblins_py.actors._durable import Durables, resolver_portrait
 from goblins_py.actors._environment import PersistenceEnv
 from goblins_py.actors._far import PersistenceRegistry
 from goblins_py.actors._found import Found
+from goblins_py.actors._hooks import state_of
 from goblins_py.actors._neighbours import Neighbours, Seen
 from goblins_py.actors._on import Resolver
 from goblins_py.actors._outgoing import Outgoing
-from goblins_py.actors._pins import PIN, Pins
+from goblins_py.actors._pins import Pins
 from goblins_py.actors._portrait import Delta, Portrait, Snapshot
-from goblins_py.actors._portray import Depicter, Reviver
+from goblins_py.actors._portray import Depicter
 from goblins_py.actors._promise import Promise
-from goblins_py.actors._reference import Ref, bind
+from goblins_py.actors._reference import Ref
+from goblins_py.actors._revival import Revival
+from goblins_py.actors._roots import Awaken, Roots, RootsPlan
 from goblins_py.actors._slots import SlotTable, Thing
-from goblins_py.actors._spawn import start_effect
-from goblins_py.actors._turn import Turn
+from goblins_py.actors._turn import Turn, no_turn, require_turn
+from goblins_py.actors._upgrade import what_failed
 from goblins_py.actors._vat import Keeper, Vat
-from goblins_py.errors import NotPortrayableError, StoreCorruptError, VersionMismatchError
+from goblins_py.errors import NotPortrayableError, UpgradeFailedError
 
-__all__ = ["GraphKeeper", "Roots"]
-
-Roots = Ref[Any] | tuple[Ref[Any], ...]
-"""What a roots function returns: a reference, or a tuple of at least two."""
+__all__ = ["GraphKeeper"]
 
 
 class GraphKeeper(Keeper):
@@ -64,14 +62,29 @@ class GraphKeeper(Keeper):
         self.neighbours = Neighbours(self, registry, pins)
         self.roots: tuple[Ref[Any], ...] = ()
 
+    @property
+    def given_roots(self) -> Roots:
+        """The roots as a roots function returns them."""
+        return self.roots[0] if len(self.roots) == 1 else self.roots
+
     # --- taking portraits ----------------------------------------------------
 
-    def adopt(self, roots: Roots, vat_id: bytes) -> None:
+    def adopt(self, roots: Roots, vat_id: bytes, version: int = 0) -> None:
         """Start the graph of a new vat; call at the end of the turn that made the roots.
+
+        Args:
+            version: of the roots.
 
         Raises:
             NotPortrayableError: something that they hold cannot be saved. TypeError: no references.
         """
+        slots = self._portray_roots(roots)
+        self._first = Delta({}, vat_id=vat_id, roots_version=version, roots=slots)
+        self.vat_id = vat_id
+        with self.neighbours.waking():
+            pass
+
+    def _portray_roots(self, roots: Roots) -> tuple[int, ...]:
         refs = roots if isinstance(roots, tuple) else (roots,)
         if not refs or (isinstance(roots, tuple) and len(roots) == 1):
             raise TypeError("roots are one reference, or a tuple of at least two")
@@ -79,11 +92,7 @@ class GraphKeeper(Keeper):
             raise TypeError("roots are references of the vat itself: return what spawn returned")
         slots = self._portray_all([], new=refs)
         self.roots = refs
-        self._first = Delta({}, vat_id=vat_id, roots_version=0, roots=slots)
-        self.vat_id = vat_id
-        if self.neighbours.registry is not None:
-            with self.neighbours.registry.waking(self):
-                pass
+        return slots
 
     def _is_ours(self, ref: object) -> bool:
         return isinstance(ref, Ref) and ref._home is self._vat and ref._connector is None
@@ -247,99 +256,64 @@ class GraphKeeper(Keeper):
                 f"{label} cannot be saved: the persistence environment does not list it"
             )
         try:
-            state = {
-                field: self._depicter.depict(getattr(ref._behaviour, field)) for field in state_fields(cls)
-            }
+            state = self._depict(state_of(ref._behaviour))
         except NotPortrayableError as error:
-            raise NotPortrayableError(f"{cls.__qualname__} cannot be saved: {error}") from None
+            raise NotPortrayableError(f"{cls.__qualname__} cannot be saved: {error}") from error.__cause__
         return Portrait(name, cast(Any, cls).__goblins_version__, state)
+
+    def _depict(self, state: Mapping[str, object]) -> Mapping[str, object]:
+        return {name: self._depicter.depict(value) for name, value in state.items()}
 
     # --- restoring -------------------------------------------------------------
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Make the objects that the roots reach, and queue the `on_start` of those that have one.
+    def restore(self, snapshot: Snapshot, plan: RootsPlan) -> None:
+        """The first turn of the vat: make the objects that the roots reach, and bring all up to date.
 
-        What is in the store and not reached is removed with the next delta.
+        They start after it. From then on the vat is kept: what was upgraded is saved with the first delta,
+        and what is in the store and not reached is removed. If it fails nothing was started, and there is
+        nothing to save.
 
         Raises:
-            UnknownObjectError, VersionMismatchError, StoreCorruptError: nothing was started.
+            UnknownObjectError, StoreCorruptError, VersionMismatchError: newer, or upgrades are missing.
+            UpgradeFailedError: one raised something, or leaves what cannot be saved.
         """
+        turn = require_turn()
+        upgrade = plan.upgrade_from(snapshot.roots_version)
         self.vat_id = snapshot.vat_id
-        self._slots.following = max(snapshot.portraits, default=-1) + 1
-        registry = self.neighbours.registry
-        with nullcontext() if registry is None else registry.waking(self):
-            self._restore(snapshot)
+        with self.neighbours.waking():
+            with no_turn():
+                self._revive_all(snapshot)
+            turn.effects.append(Awaken(self._slots.objects(), thorough=upgrade is not None))
+            if upgrade is not None:
+                self._upgrade_roots(turn, plan, snapshot.roots_version)
+        turn.change(self._vat, "keeper", self)
         self.neighbours.greet()
 
-    def _restore(self, snapshot: Snapshot) -> None:
+    def _upgrade_roots(self, turn: Turn, plan: RootsPlan, saved: int) -> None:
+        try:
+            slots = self._portray_roots(cast(Any, plan.upgrade)(saved, self.given_roots))
+            self.check(turn)
+        except Exception as error:
+            versions = f"from version {saved} to {plan.version}"
+            raise UpgradeFailedError(
+                f"the roots cannot be upgraded {versions}: {what_failed(error)}"
+            ) from error
+        self._first = Delta({}, roots_version=plan.version, roots=slots)
+
+    def _revive_all(self, snapshot: Snapshot) -> None:
+        self._slots.following = max(snapshot.portraits, default=-1) + 1
         found = Found(
             self._vat,
             snapshot.portraits,
             self._durables,
             know=self._slots.know,
-            new_ref=self._new_ref,
+            new_ref=self.neighbours.new_ref,
             far=self.neighbours.far_ref,
         )
-        reviver = Reviver(self._env, self._vat, found)
-        self.roots = tuple(found.ref_at(slot) for slot in snapshot.roots)
-        pins = self._restore_pins(snapshot, found, reviver)
-        for slot in found.waiting:  # grows while it is read
-            seen = self.neighbours.watch()
-            self._revive(found.things[slot], snapshot.portraits[slot], reviver)
-            self.neighbours.portrayed(slot, seen)
-        self._durables.revived()
-        self._slots.gone.extend(snapshot.portraits.keys() - found.things.keys() - pins)
-        for thing in found.things.values():
-            start = start_effect(thing, restored=True) if isinstance(thing, Ref) else None
-            if start is not None:
-                start.commit(self._vat)
-
-    def _new_ref(self, slot: int) -> Ref[Any]:
-        registry = self.neighbours.registry
-        claimed = None if registry is None else registry.claim(self, slot)
-        return claimed or Ref(self._vat)
-
-    def _restore_pins(self, snapshot: Snapshot, found: Found, reviver: Reviver) -> set[int]:
-        """What other vats hold is a root as long as they do."""
-        pins = {slot: portrait for slot, portrait in snapshot.portraits.items() if portrait.name == PIN}
-        for slot, portrait in pins.items():
-            ref, vat_ids = (reviver.revive(portrait.state.get(field)) for field in ("to", "vats"))
-            if not isinstance(ref, Ref) or type(vat_ids) is not frozenset:
-                raise StoreCorruptError("a pin of what is no object")
-            self.neighbours.pins.restore(slot, ref, vat_ids)
-        return set(pins)
-
-    def _revive(self, thing: Thing, portrait: Portrait, reviver: Reviver) -> None:
-        if isinstance(thing, Promise | Resolver):
-            self._durables.revive(thing, portrait, reviver)
-        else:
-            self._revive_object(thing, portrait, reviver)
-
-    def _revive_object(self, ref: Ref[object], portrait: Portrait, reviver: Reviver) -> None:
-        cls = self._env.class_named(portrait.name)
-        if portrait.version != cls.__goblins_version__:
-            raise VersionMismatchError(
-                f"{portrait.name} was version {portrait.version}, it is {cls.__goblins_version__} now"
-            )
-        state = {name: reviver.revive(value) for name, value in portrait.state.items()}
-        misfits = _misfits(cls, state)
-        if misfits:
-            raise VersionMismatchError(
-                f"{portrait.name} was saved with other fields than it has now: {', '.join(sorted(misfits))}"
-            )
-        try:
-            behaviour = cls(**state)
-        except TypeError as error:
-            raise StoreCorruptError(f"the portrait of a {portrait.name} does not fit it: {error}") from None
-        bind(ref, behaviour)
-        ref._behaviour = behaviour
-
-
-def _misfits(cls: type, state: dict[str, object]) -> set[str]:
-    """Fields that are saved and not there, or there without a default and not saved."""
-    fields = state_fields(cls)
-    required = {field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING}
-    return (set(state) - set(fields)) | (required - set(state))
+        revival = Revival(self._env, found, self._durables, neighbours=self.neighbours, depict=self._depict)
+        self.roots, gone = revival.run(snapshot)
+        self._changed.update(revival.upgraded)
+        self._slots.gone.extend(gone)
 
 
 def _owner(change: tuple[object, str, object]) -> Ref[object] | None:

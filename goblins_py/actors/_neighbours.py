@@ -6,7 +6,8 @@ All that is told to another vat goes through the outbox, so it is told when what
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, Protocol
 
 from goblins_py.actors._dormant import lost_ref
 from goblins_py.actors._far import Owner, PersistenceRegistry
@@ -73,6 +74,10 @@ class Neighbours:
         self._seen = Seen()
         return self._seen
 
+    def watch_again(self) -> None:
+        """The portrait is another one than was thought."""
+        self._seen.keys.clear()
+
     def written(self, ref: Ref[object]) -> Record:
         """How a reference to an object of another vat is saved. Raises `NotPortrayableError`."""
         if self.registry is None or self.registry.id_of(ref._home) is None:
@@ -137,6 +142,15 @@ class Neighbours:
         return self._sweeping
 
     # --- waking -------------------------------------------------------------------------
+
+    def waking(self) -> AbstractContextManager[None]:
+        """The graph is made or restored within; see `PersistenceRegistry`."""
+        return nullcontext() if self.registry is None else self.registry.waking(self._keeper)
+
+    def new_ref(self, slot: int) -> Ref[Any]:
+        """The reference of an object that is being restored: others may have it already."""
+        claimed = None if self.registry is None else self.registry.claim(self._keeper, slot)
+        return claimed or Ref(self._keeper.vat)
 
     def far_ref(self, vat_id: bytes, slot: int) -> Ref[object]:
         """A reference that is being restored."""

@@ -67,6 +67,11 @@ class SlotTable:
         self.following = first
         return taken
 
+    def objects(self) -> list[ReferenceType[Ref[Any]]]:
+        """Weak references to the objects, in the order of their slots' first use."""
+        weaks: list[Any] = list(self._known.values())
+        return [weak for weak in weaks if isinstance(weak(), Ref)]
+
     def living(self) -> dict[int, Ref[Any]]:
         """Objects by slot; any thread."""
         things = {slot: self.at(slot) for slot in list(self._known)}

@@ -204,11 +204,22 @@ def spawn_persistent_vat(
     roots: Callable[[], Roots],
     store: Store,
     *,
+    roots_version: int = 0,
+    upgrade_roots: Callable[[int, Any], Roots] | None = None,
     name: str = "vat",
     verbose: bool = False,
     registry: PersistenceRegistry | None = None,
 ) -> tuple[VatThread, Any]:
     """A persistent vat in the background thread, and its roots; see `open_persistent_vat`."""
-    manager = open_persistent_vat(env, roots, store, name=name, verbose=verbose, registry=registry)
+    manager = open_persistent_vat(
+        env,
+        roots,
+        store,
+        roots_version=roots_version,
+        upgrade_roots=upgrade_roots,
+        name=name,
+        verbose=verbose,
+        registry=registry,
+    )
     (opened, restored), closing, closed = _open(manager)
     return VatThread(opened, closing, closed), restored
