@@ -131,6 +131,8 @@ class Durables:
 
     def listen_elsewhere(self) -> None:
         """Ask other vats about promises of theirs that are held here; what is asked leaves with the churn."""
+        if not self._elsewhere:
+            return
         asked, self._elsewhere = self._elsewhere, []
         for kept in asked:
             promise = kept.promise()
@@ -139,6 +141,8 @@ class Durables:
 
     def take_settled(self) -> list[Promise[Any]]:
         """Those that have changed by themselves since the last call."""
+        if not self._dirty:
+            return []
         dirty = self._dirty[:]
         self._dirty.clear()  # they all know this very list
         living = ((kept, kept.promise()) for kept in dirty)

@@ -16,6 +16,7 @@ from goblins_py.actors._environment import PersistenceEnv
 from goblins_py.actors._far import PersistenceRegistry
 from goblins_py.actors._found import Found
 from goblins_py.actors._hooks import state_of
+from goblins_py.actors._loans import Loans
 from goblins_py.actors._neighbours import Neighbours, Seen
 from goblins_py.actors._on import Resolver
 from goblins_py.actors._outgoing import Outgoing
@@ -58,8 +59,10 @@ class GraphKeeper(Keeper):
         self._stale: set[int] = set()
         self._first: Delta | None = None
         self.vat_id = b""
-        pins = Pins(new_slot=self._slots.new, save=self._changed_at, remove=self._slots.gone.append)
-        self.neighbours = Neighbours(self, registry, pins)
+        remove = self._slots.gone.append
+        pins = Pins(new_slot=self._slots.new, save=self._changed_at, remove=remove)
+        loans = Loans(new_slot=self._slots.new, save=self._changed_at, remove=remove)
+        self.neighbours = Neighbours(self, registry, pins=pins, loans=loans)
         self.roots: tuple[Ref[Any], ...] = ()
 
     @property
@@ -150,6 +153,8 @@ class GraphKeeper(Keeper):
 
     def _portray_stale(self) -> None:
         """Objects that hold what may be saved by now; also this fails nobody."""
+        if not self._stale:
+            return
         stale, self._stale = self._stale, set()
         for slot in stale:
             thing = self._slots.at(slot)
@@ -166,7 +171,8 @@ class GraphKeeper(Keeper):
             slots = tuple(self.slot_of(ref) for ref in new)
             for thing in self._found:  # grows while it is read
                 slot = self.slot_of(thing)
-                seen[slot] = self.neighbours.watch()
+                if self.neighbours.registry is not None:
+                    seen[slot] = self.neighbours.watch()
                 portraits[slot] = self._portray(thing)
         except BaseException:
             self._forget_since(first_new_slot)
@@ -241,11 +247,11 @@ class GraphKeeper(Keeper):
             self._durables.drop(slot)
 
     def _portray(self, thing: Thing) -> Portrait:
-        if isinstance(thing, Promise):
-            return self._durables.portrait(thing, self._depicter)
+        if type(thing) is Ref:  # most are
+            return self._portray_object(thing)
         if isinstance(thing, Resolver):
             return resolver_portrait(thing, self._depicter)
-        return self._portray_object(thing)
+        return self._durables.portrait(cast("Promise[Any]", thing), self._depicter)
 
     def _portray_object(self, ref: Ref[object]) -> Portrait:
         cls = type(ref._behaviour)

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from goblins_py.actors._dormant import lost_ref
 from goblins_py.actors._far import Owner, PersistenceRegistry
+from goblins_py.actors._loans import Loan, Loans
 from goblins_py.actors._outgoing import Outgoing, Posting
 from goblins_py.actors._pins import Holdings, Key, Pins, refs_in
 from goblins_py.actors._portray import record
@@ -57,8 +58,11 @@ class Neighbours:
         registry: None: there are no others.
     """
 
-    def __init__(self, keeper: Neighbour, registry: PersistenceRegistry | None, pins: Pins) -> None:
+    def __init__(
+        self, keeper: Neighbour, registry: PersistenceRegistry | None, *, pins: Pins, loans: Loans
+    ) -> None:
         self.pins = pins
+        self.loans = loans
         self.holdings = Holdings()
         self.registry = registry
         self._keeper = keeper
@@ -111,7 +115,8 @@ class Neighbours:
         if any(isinstance(outgoing, Posting) for outgoing in outbox):
             outbox[:] = [each for outgoing in outbox for each in (*self._granting(outgoing), outgoing)]
         requests, self._requests = self._requests, []
-        outbox += [Posting(ref._home, Request(ref, self._keeper.vat)) for ref in dict.fromkeys(requests)]
+        me = self._keeper.vat_id
+        outbox += [Posting(ref._home, Request(ref, me)) for ref in dict.fromkeys(requests)]
         if self._sweeping:
             self._sweeping = False
             for vat_id, counts in self.holdings.sweep().items():
@@ -125,7 +130,21 @@ class Neighbours:
         vat_id = self.registry.id_of(outgoing.home)
         if vat_id is None or vat_id == self._keeper.vat_id:
             return []
-        return self.granted(refs_in(outgoing, self._keeper.vat), vat_id, outgoing.home)
+        refs = refs_in(outgoing)
+        ours = [ref for ref in refs if ref._home is self._keeper.vat]
+        return self.granted(ours, vat_id, outgoing.home) + self._lent(refs, vat_id, outgoing.home)
+
+    def _lent(self, refs: list[Ref[object]], vat_id: bytes, home: Home) -> list[Posting]:
+        """What else is passed on, as far as we may save it: vouched for to the receiver, and asked for it."""
+        keys = {ref: key for ref in refs if (key := self.holdings.key_of(ref)) and key[0] != vat_id}
+        loans = [self.loans.lend(key, ref, vat_id) for ref, key in keys.items()]
+        for loan in loans:
+            self.holdings.portrayed(loan.slot, frozenset({loan.key}))
+        vouch = [Posting(home, Vouch(tuple(loans)))] if loans else []
+        return vouch + [self._asking(loan) for loan in loans]
+
+    def _asking(self, loan: Loan) -> Posting:
+        return Posting(loan.ref._home, Request(loan.ref, loan.vat_id, loan=loan, lender=self._keeper.vat))
 
     def granted(self, refs: list[Ref[object]], vat_id: bytes, home: Home) -> list[Posting]:
         """Pin these for a vat, as far as they can be saved; the grant that is to leave."""
@@ -169,6 +188,22 @@ class Neighbours:
         for other in self.registry.others(me) if self.registry is not None else ():
             report = Report(me.vat_id, me.vat, self.holdings.report(other.vat_id))
             me.outbox().extend((Posting(other.vat, report), Posting(other.vat, AskReport(me.vat_id, me.vat))))
+            me.outbox().extend(self._asking(loan) for loan in self.loans.of(other.vat_id))
+
+    def restore_loan(self, slot: int, ref: Ref[object], vat_id: bytes) -> bool:
+        """A loan that was saved; False if its object is lost."""
+        key = self.holdings.key_of(ref)
+        if key is None:
+            return False
+        self.loans.restore(Loan(key, ref, vat_id, slot))
+        self.holdings.portrayed(slot, frozenset({key}))
+        return True
+
+    def answer(self, owner_id: bytes, owner: Home) -> None:
+        """An owner has woken: what we hold of it, and what we have passed on."""
+        me = self._keeper
+        me.outbox().append(Posting(owner, Report(me.vat_id, me.vat, self.holdings.report(owner_id))))
+        me.outbox().extend(self._asking(loan) for loan in self.loans.of(owner_id))
 
 
 # --- what vats tell each other: each takes effect at the other's keeper ---------------------
@@ -205,19 +240,57 @@ class Grant(_Told):
                 keeper.refresh(neighbours.holdings.grant((self.vat_id, ref._slot), ref))
 
 
-class Request(_Told):
-    """I hold this object of yours: pin it for me."""
+class Vouch(_Told):
+    """These objects of others are pinned for me, and will be for you: you may save references to them."""
 
-    __slots__ = ("holder", "ref")
+    __slots__ = ("loans",)
 
-    def __init__(self, ref: Ref[object], holder: Home) -> None:
-        self.ref = ref
-        self.holder = holder
+    def __init__(self, loans: tuple[Loan, ...]) -> None:
+        self.loans = loans
 
     def tell(self, neighbours: Neighbours, keeper: Neighbour) -> None:
-        vat_id = None if neighbours.registry is None else neighbours.registry.id_of(self.holder)
-        if vat_id is not None and self.ref._home is keeper.vat:
-            keeper.outbox().extend(neighbours.granted([self.ref], vat_id, self.holder))
+        for loan in self.loans:
+            keeper.refresh(neighbours.holdings.grant(loan.key, loan.ref, count=0))
+
+
+class Request(_Told):
+    """This vat holds an object of yours: pin it.
+
+    Args:
+        loan, lender: who has passed it on, and is told when that is durable.
+    """
+
+    __slots__ = ("lender", "loan", "ref", "vat_id")
+
+    def __init__(
+        self, ref: Ref[object], vat_id: bytes, *, loan: Loan | None = None, lender: Home | None = None
+    ) -> None:
+        self.ref = ref
+        self.vat_id = vat_id
+        self.loan = loan
+        self.lender = lender
+
+    def tell(self, neighbours: Neighbours, keeper: Neighbour) -> None:
+        home = None if neighbours.registry is None else neighbours.registry.home_of(self.vat_id)
+        if self.ref._home is keeper.vat and self.ref._connector is None:
+            if home is not None:
+                keeper.outbox().extend(neighbours.granted([self.ref], self.vat_id, home))
+            elif keeper.enlist(self.ref):
+                neighbours.pins.hold(self.ref, self.vat_id)
+        if self.loan is not None and self.lender is not None:
+            keeper.outbox().append(Posting(self.lender, Confirm(self.loan)))
+
+
+class Confirm(_Told):
+    """What you passed on is pinned."""
+
+    __slots__ = ("loan",)
+
+    def __init__(self, loan: Loan) -> None:
+        self.loan = loan
+
+    def tell(self, neighbours: Neighbours, keeper: Neighbour) -> None:
+        neighbours.loans.confirmed(self.loan.key, self.loan.vat_id)
 
 
 class LetGo(_Told):
@@ -258,5 +331,4 @@ class AskReport(_Told):
         self.owner = owner
 
     def tell(self, neighbours: Neighbours, keeper: Neighbour) -> None:
-        report = Report(keeper.vat_id, keeper.vat, neighbours.holdings.report(self.vat_id))
-        keeper.outbox().append(Posting(self.owner, report))
+        neighbours.answer(self.vat_id, self.owner)

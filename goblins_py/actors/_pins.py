@@ -89,6 +89,14 @@ class Pins:
 
     def pin(self, ref: Ref[Any], vat_id: bytes, home: Home) -> None:
         """A reference to an object that has a slot is about to be granted to a vat once more."""
+        hold = self.hold(ref, vat_id)
+        if hold.home is None or not (hold.is_of(home) or _is_now(home, hold.home)):
+            hold.count = 0
+        hold.home = home
+        hold.count += 1
+
+    def hold(self, ref: Ref[Any], vat_id: bytes) -> _Hold:
+        """That a vat holds an object, whether or not it is awake to be granted it."""
         slot = cast(int, ref._slot)
         pin = self._pins.get(slot)
         if pin is None:
@@ -97,10 +105,7 @@ class Pins:
         if hold is None:
             hold = pin.holds[vat_id] = _Hold()
             self._save_pin(pin)
-        if hold.home is None or not (hold.is_of(home) or _is_now(home, hold.home)):
-            hold.count = 0
-        hold.home = home
-        hold.count += 1
+        return hold
 
     def let_go(self, vat_id: bytes, home: Home, counts: Mapping[int, int]) -> None:
         """A vat holds these so many grants less."""
@@ -238,15 +243,15 @@ class Holdings:
 # --- what leaves -------------------------------------------------------------------------
 
 
-def refs_in(posting: Posting, home: Home) -> list[Ref[Any]]:
-    """The references to objects of `home` that another vat could save after this."""
+def refs_in(posting: Posting) -> list[Ref[Any]]:
+    """The references that another vat could save after this."""
     found: dict[Ref[Any], None] = {}
     for value in carried(posting.item):
         for ref in _refs(value):
             source = None if ref._connector is None else ref._connector.saved_as(ref)
             if isinstance(source, Source):
                 ref = source.enlivener  # noqa: PLW2901 - it is saved in its place
-            if ref._home is home and ref._connector is None:
+            if ref._connector is None:
                 found[ref] = None
     return list(found)
 

@@ -9,6 +9,7 @@ from goblins_py.actors._durable import Durables
 from goblins_py.actors._environment import PersistenceEnv
 from goblins_py.actors._found import Found
 from goblins_py.actors._hooks import make_behaviour
+from goblins_py.actors._loans import LOAN
 from goblins_py.actors._neighbours import Neighbours
 from goblins_py.actors._on import Resolver
 from goblins_py.actors._pins import PIN
@@ -54,7 +55,7 @@ class Revival:
         """The roots, and the slots that nothing reaches."""
         held = self._found.held
         roots = tuple(self._found.ref_at(slot) for slot in snapshot.roots)
-        pins = self._restore_pins(snapshot)
+        kept = self._restore_pins(snapshot) | self._restore_loans(snapshot)
         waiting = list(dict.fromkeys(held))
         reached = set(waiting)
         for slot in waiting:  # grows while it is read
@@ -66,7 +67,7 @@ class Revival:
             reached.update(held)
         self._durables.revived()
         self._found.lose_all_but(reached)
-        return roots, set(snapshot.portraits) - reached - pins
+        return roots, set(snapshot.portraits) - reached - kept
 
     def _restore_pins(self, snapshot: Snapshot) -> set[int]:
         """What other vats hold is a root as long as they do."""
@@ -77,6 +78,19 @@ class Revival:
                 raise StoreCorruptError("a pin of what is no object")
             self._neighbours.pins.restore(slot, ref, vat_ids)
         return set(pins)
+
+    def _restore_loans(self, snapshot: Snapshot) -> set[int]:
+        """What we passed on is held for the other vat until its owner says so."""
+        self._neighbours.watch()
+        loans = {slot: portrait for slot, portrait in snapshot.portraits.items() if portrait.name == LOAN}
+        kept = set()
+        for slot, portrait in loans.items():
+            ref, vat_id = (self._reviver.revive(portrait.state.get(field)) for field in ("of", "to"))
+            if not isinstance(ref, Ref) or type(vat_id) is not bytes:
+                raise StoreCorruptError("a loan of what is no object")
+            if self._neighbours.restore_loan(slot, ref, vat_id):
+                kept.add(slot)
+        return kept
 
     def _revive(self, slot: int, portrait: Portrait) -> None:
         thing = self._found.things[slot]
