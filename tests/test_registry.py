@@ -27,6 +27,7 @@ class Desk:
         self.registry, self.greeter = self.vat.run(lambda: (spawn(Registry), spawn(Greeter, "Alice")))
 
     def register(self, *args, **kwargs):
+        """Its swiss number."""
         return self.vat.run(lambda: self.registry.register(self.greeter, *args, **kwargs))
 
     def knows(self, number):
@@ -40,8 +41,10 @@ class Desk:
 
     @property
     def size(self):
-        state = self.registry._behaviour
-        return len(state._objects), len(state._numbers), len(state._grants), len(state._due)
+        """Of the table by number, that by object, what is saved, and what will expire."""
+        index, shelves = self.registry._behaviour._live, self.registry._behaviour._shelves.values()
+        saved = sum(len(shelf._behaviour._grants) for shelf in shelves)
+        return len(index.grants), len(index.by_object), saved, len(index.due)
 
 
 @pytest.fixture
@@ -180,7 +183,7 @@ def test_alarms_do_not_multiply(desk):
         desk.register(valid_for=seconds)
     assert len(desk.vats._timers) <= 50
     desk.vats.advance(25.5)
-    assert (25, 0, 25, 25) == desk.size
+    assert (25, 1, 25, 25) == desk.size
     assert len(desk.vats._timers) <= 26
     desk.vats.advance(25)
     assert (0, 0, 0, 0) == desk.size
@@ -242,7 +245,7 @@ def test_numbers_revocations_labels_and_expiries_survive_restarts():
         kept, registry, greeter = restart(disk, at)
         assert known() == expected
     assert kept.run(registry.register, greeter) == numbers[0]
-    assert len(registry._behaviour._objects) == 1
+    assert len(registry._behaviour._live.grants) == 1
 
 
 def test_a_portrait_from_before_labels_and_expiries_is_restored():
@@ -269,7 +272,7 @@ def test_a_portrait_from_before_labels_and_expiries_is_restored():
     kept, registry, greeter = restart(disk)
     assert kept.run(registry.fetch, bob) is kept.run(registry.fetch, b"old") is greeter
     assert kept.run(lambda: registry.unregister(greeter))
-    assert not registry._behaviour._objects
+    assert (0, 0) == (len(registry._behaviour._live.grants), len(registry._behaviour._objects))
 
 
 # --- mycapn -------------------------------------------------------------------------------

@@ -28,8 +28,9 @@ from goblins_py.errors import (
     UnknownTransportError,
 )
 from goblins_py.locators import PeerLocator, Sturdyref, parse_uri
+from goblins_py.runtime._grants import Grant, Shelf
 from goblins_py.runtime._introductions import Introductions
-from goblins_py.runtime._registry import Grant, Registry
+from goblins_py.runtime._registry import Registry
 from goblins_py.runtime._switchboard import HANDSHAKE_TIMEOUT, Switchboard
 from goblins_py.syrup import Map, Symbol
 
@@ -244,6 +245,7 @@ mycapn_env = PersistenceEnv(
     named={
         "goblins_py.runtime._mycapn.Registry": Registry,  # where it once was: stores have it so
         "goblins_py.runtime.Grant": Grant,
+        "goblins_py.runtime.Shelf": Shelf,
     },
     leaves={"ocapn-peer": PeerLocator, "ocapn-sturdyref": Sturdyref},
 )

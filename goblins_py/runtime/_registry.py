@@ -1,61 +1,42 @@
 """The registry: which objects can be had from outside, by which swiss numbers, and how long.
 
-All of it is state, so a restart changes nothing. Whoever asks for a number learns only whether there
-is an object for it now: one that was taken back or has expired is answered as one that never was. So a
-look-up takes the same steps for all numbers, and never clears away what it finds expired: in a
-persistent vat that would be written before the answer leaves, and the wait would tell. An alarm does it.
+Whoever asks for a number learns only whether there is an object for it now: one that was taken back or
+has expired is answered as one that never was. So a look-up takes the same steps for all numbers, and
+never clears away what it finds expired: in a persistent vat that would be written before the
+answer leaves, and the wait would tell. An alarm does it.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from goblins_py.actors import Effect, HandlerTurn, Home, Ref, actor, live, require_turn, value
+from goblins_py.actors import Effect, HandlerTurn, Home, Ref, actor, live, require_turn, spawn
 from goblins_py.errors import UnknownSwissNumError
 from goblins_py.locators import PeerLocator, Sturdyref
+from goblins_py.runtime._grants import FOREVER, NEVER, Grant, Index, Shelf, fields_of
 from goblins_py.syrup import Map
 
-__all__ = ["Grant", "Registry"]
+__all__ = ["Registry"]
 
 _SWISS_BYTES: Final = 32
+_SHELVES: Final = 256
 _SWEEP: Final = 100
-"""Expired entries that one turn clears away at most."""
+"""Expired grants that one turn clears away at most."""
 _LONGEST_NAP: Final = 3600.0
 """Seconds after which the wall clock is looked at again: it may have been set meanwhile."""
-
-
-@value
-class Grant:
-    """What is known of a swiss number.
-
-    Attributes:
-        transports: the netlayers for which it was given out.
-        label: for whom it is; None for no one in particular.
-        registered: when, in seconds since 1970; None if that was not noted.
-        expires: likewise; infinity is never.
-    """
-
-    transports: tuple[str, ...] = ()
-    label: str | None = None
-    registered: float | None = None
-    expires: float = math.inf
-
-
-_UNKNOWN: Final = Grant()
 
 
 @actor
 class Registry:
     """Objects by swiss number. Whoever has this can reach everything that is registered."""
 
-    _objects: Map[bytes, Ref[Any]] = Map()
+    _objects: Map[bytes, Ref[Any]] = Map()  # as of version 0.1.0
     _numbers: Map[Ref[Any], bytes] = Map()
-    _grants: Map[bytes, Grant] = Map()
-    _due: tuple[tuple[float, bytes], ...] = ()
-    _alarm: float = live(math.inf)
+    _shelves: Map[int, Ref[Shelf]] = Map()
+    _live: Index | None = live()
 
     def on_start(self, restored: bool) -> None:  # noqa: FBT001 - the vat calls it so
         """Clear away what has expired while nobody was here."""
@@ -85,36 +66,28 @@ class Registry:
         self._sweep()
         now = _now()
         expires = None if valid_for is None else now + valid_for
-        number = self._known(ref, label, expires)
+        number = self._known(ref, label) if label is not None or expires is None else None
         if number is None:
-            number = self._add(ref, swiss_num or require_turn().home.host.random_bytes(_SWISS_BYTES))
-            self._grants = self._grants.set(number, Grant((), label, now))
-            if label is None and expires is None:
-                self._numbers = self._numbers.set(ref, number)
+            number = swiss_num or require_turn().home.host.random_bytes(_SWISS_BYTES)
+            if number in self._index.grants:
+                raise ValueError("another object is registered under this swiss number")
+            self._put(number, Grant(ref, (), label, now, math.inf if expires is None else expires))
         self._note(number, transport, expires)
         return number
 
-    def _known(self, ref: Ref[Any], label: str | None, expires: float | None) -> bytes | None:
-        if label is None:
-            return self._numbers.get(ref) if expires is None else None
-        return next(self._of(ref, label), None)
-
-    def _add(self, ref: Ref[Any], number: bytes) -> bytes:
-        if number in self._objects:
-            raise ValueError("another object is registered under this swiss number")
-        self._objects = self._objects.set(number, ref)
-        return number
+    def _known(self, ref: Ref[Any], label: str | None) -> bytes | None:
+        number = self._index.by_object.get(ref, Map()).get(label)
+        return None if number is None or self._has_expired(number) else number
 
     def _note(self, number: bytes, transport: str | None, expires: float | None) -> None:
         """Write down for which netlayer it was given out, and until when, unless it is written already."""
-        old = self._grants.get(number, _UNKNOWN)
+        old = self._index.grants[number]
         known = transport is None or transport in old.transports
         transports = old.transports if known else (*old.transports, str(transport))
-        new = Grant(transports, old.label, old.registered, old.expires if expires is None else expires)
-        if new.expires != old.expires:
-            self._set_due(number, old.expires, new.expires)
+        until = old.expires if expires is None else expires
+        new = Grant(old.ref, transports, old.label, old.registered, until)
         if new != old:
-            self._grants = self._grants.set(number, new)
+            self._put(number, new)
 
     def fetch(self, swiss_num: bytes) -> Ref[Any]:
         """The object.
@@ -124,11 +97,10 @@ class Registry:
         """
         now = _now()
         number = swiss_num if type(swiss_num) is bytes else b""
-        ref = self._objects.get(number)
-        grant = self._grants.get(number, _UNKNOWN)
-        if ref is None or grant.expires <= now:
+        grant = self._index.grants.get(number, NEVER)
+        if grant.expires <= now:
             raise UnknownSwissNumError("no object is registered under this swiss number")
-        return ref
+        return cast("Ref[Any]", grant.ref)
 
     def unregister(self, target: Ref[Any] | bytes, *, label: str | None = None) -> bool:
         """Forget an object: its sturdyrefs are worth nothing from now on.
@@ -141,11 +113,18 @@ class Registry:
             False if there was nothing to forget.
         """
         self._sweep()
-        numbers = [target] if isinstance(target, bytes) else list(self._of(target, label))
-        known = [number for number in numbers if number in self._objects and not self._has_expired(number)]
+        known = [number for number in self._meant(target, label) if not self._has_expired(number)]
         for number in known:
             self._drop(number)
         return bool(known)
+
+    def _meant(self, target: Ref[Any] | bytes, label: str | None) -> list[bytes]:
+        if isinstance(target, bytes):
+            return [target]
+        names = self._index.by_object.get(target, Map())
+        if label is None:
+            return list(names.values())
+        return [names[label]] if label in names else []
 
     def sturdyrefs(
         self, locations: Map[str, PeerLocator], ref: Ref[Any] | None = None
@@ -156,101 +135,113 @@ class Registry:
             locations: where others reach us, by transport.
         """
         self._sweep()
-        found = []
-        for number in self._all(ref):
-            grant = self._grants.get(number, _UNKNOWN)
-            for transport in grant.transports or sorted(locations):  # it is good for all, if none was noted
-                if transport in locations:
-                    sturdyref = Sturdyref(locations[transport], number)
-                    found.append(_describe(sturdyref, self._objects[number], grant))
-        return tuple(sorted(found, key=lambda each: each["registered"] or 0.0))
-
-    # --- numbers -----------------------------------------------------------------
-
-    def _all(self, ref: Ref[Any] | None) -> Iterator[bytes]:
-        for number, registered in self._objects.items():
-            if (ref is None or registered is ref) and not self._has_expired(number):
-                yield number
-
-    def _of(self, ref: Ref[Any], label: str | None) -> Iterator[bytes]:
-        for number in self._all(ref):
-            if label is None or self._grants.get(number, _UNKNOWN).label == label:
-                yield number
+        grants = self._index.grants
+        numbers = grants if ref is None else self._index.by_object.get(ref, Map()).values()
+        known = [(number, grants[number]) for number in numbers if not self._has_expired(number)]
+        known.sort(key=lambda each: each[1].registered or 0.0)
+        return tuple(entry for number, grant in known for entry in _entries(number, grant, locations))
 
     def _has_expired(self, number: bytes) -> bool:
-        return self._grants.get(number, _UNKNOWN).expires <= _now()
+        return self._index.grants.get(number, NEVER).expires <= _now()
+
+    # --- shelves -----------------------------------------------------------------
+
+    @property
+    def _index(self) -> Index:
+        if self._live is None:
+            self._live = self._read_shelves()
+        if self._objects:
+            self._shelve_old()
+        return self._live
+
+    def _read_shelves(self) -> Index:
+        index = Index()
+        for shelf in self._shelves.values():
+            for number, *fields in shelf.read():
+                index.learn(number, Grant(*fields))
+        return index
+
+    def _shelve_old(self) -> None:
+        old, self._objects, self._numbers = self._objects, Map(), Map()
+        for number, ref in old.items():
+            self._put(number, Grant(ref))
+
+    def _shelf(self, number: bytes) -> Ref[Shelf]:
+        place = zlib.crc32(number) % _SHELVES
+        if place not in self._shelves:
+            self._shelves = self._shelves.set(place, spawn(Shelf))
+        return self._shelves[place]
+
+    def _put(self, number: bytes, grant: Grant) -> None:
+        before = self._index.grants.get(number, FOREVER).expires
+        self._index.put(number, grant)
+        self._shelf(number).put(number, *fields_of(grant))
+        require_turn().effects.append(_Reschedule(self, number, before, grant.expires))
 
     def _drop(self, number: bytes) -> None:
-        ref, grant = self._objects[number], self._grants.get(number, _UNKNOWN)
-        self._set_due(number, grant.expires, math.inf)
-        self._objects = self._objects.delete(number)
-        if number in self._grants:
-            self._grants = self._grants.delete(number)
-        if self._numbers.get(ref) == number:
-            self._numbers = self._numbers.delete(ref)
+        before = self._index.grants[number].expires
+        self._index.drop(number)
+        self._shelf(number).drop(number)
+        require_turn().effects.append(_Reschedule(self, number, before, math.inf))
 
     # --- expiry ------------------------------------------------------------------
 
-    def _set_due(self, number: bytes, before: float, after: float) -> None:
-        due = list(self._due)
-        if before != math.inf:
-            del due[bisect_left(due, (before, number))]
-        if after != math.inf:
-            insort(due, (after, number))
-        self._due = tuple(due)
-        self._set_alarm()
-
     def _sweep(self) -> None:
         """Drop what has expired, some of it: the alarm goes on with the rest."""
-        now = _now()
-        for expires, number in self._due[:_SWEEP]:
-            if expires <= now:
+        due = self._index.due
+        for expires, number in due[:_SWEEP]:
+            if expires <= _now() and number in self._index.grants and self._has_expired(number):
                 self._drop(number)
-        self._set_alarm()
-
-    def _set_alarm(self) -> None:
-        if self._due:
-            require_turn().effects.append(_SetAlarm(self))
+        if due:
+            require_turn().effects.append(_Reschedule(self))
 
     def _ring(self, at: float) -> None:
-        if at == self._alarm:  # else an earlier one was set since
-            self._alarm = math.inf
+        if at == self._index.alarm:  # else an earlier one was set since
+            self._index.alarm = math.inf
             self._sweep()
 
 
-class _SetAlarm(Effect):
-    """Have the registry look when the next entry expires. An effect: a turn that fails sets none."""
+class _Reschedule(Effect):
+    """A number expires at another time. An effect, because a list in order and an alarm are not set back."""
 
-    __slots__ = ("registry",)
+    __slots__ = ("after", "before", "number", "registry")
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(
+        self, registry: Registry, number: bytes = b"", before: float = math.inf, after: float = math.inf
+    ) -> None:
         self.registry = registry
+        self.number = number
+        self.before = before
+        self.after = after
 
     def commit(self, vat: Home) -> None:
-        registry = self.registry
-        now = vat.host.wall_time()
-        if not registry._due:
+        index = self.registry._index
+        index.move(self.number, self.before, self.after)
+        if not index.due:
             return
-        at = min(registry._due[0][0], now + _LONGEST_NAP)
-        if at < registry._alarm:
-            registry._alarm = at
-            vat.host.post_later(at - now, vat, HandlerTurn(registry._ring, (at,)))
+        now = vat.host.wall_time()
+        at = min(index.due[0][0], now + _LONGEST_NAP)
+        if at < index.alarm:
+            index.alarm = at
+            vat.host.post_later(at - now, vat, HandlerTurn(self.registry._ring, (at,)))
 
 
 def _now() -> float:
     return require_turn().home.host.wall_time()
 
 
-def _describe(sturdyref: Sturdyref, ref: Ref[Any], grant: Grant) -> Map[str, Any]:
-    return Map(
-        {
-            "sturdyref": sturdyref,
-            "object": ref,
-            "label": grant.label,
-            "registered": grant.registered,
-            "expires": None if grant.expires == math.inf else grant.expires,
-        }
-    )
+def _entries(number: bytes, grant: Grant, locations: Mapping[str, PeerLocator]) -> Iterator[Map[str, Any]]:
+    for transport in grant.transports or sorted(locations):  # it is good for all, if none was noted
+        if transport in locations:
+            yield Map(
+                {
+                    "sturdyref": Sturdyref(locations[transport], number),
+                    "object": grant.ref,
+                    "label": grant.label,
+                    "registered": grant.registered,
+                    "expires": None if grant.expires == math.inf else grant.expires,
+                }
+            )
 
 
 def _check(ref: object, swiss_num: object, label: object, valid_for: object) -> None:
