@@ -39,6 +39,8 @@ __all__ = ["Outbox", "spawn_outbox"]
 _MAX_WAITING: Final = 1000
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 30.0
+_TROUBLE: Final = 200
+"""Characters of a reason."""
 
 _log = logging.getLogger("goblins_py.lib")
 
@@ -168,9 +170,9 @@ class Outbox:
         """Whether it was done is not known; all that is not answered is sent again after a pause."""
         if line is not self._line:
             return
-        trouble = f"{type(error).__name__}: {error}"
+        trouble = f"{type(error).__name__}: {error}"[:_TROUBLE]
         if trouble != self._trouble:
-            _log.info("requests to %r wait: %s", self._to, trouble)
+            _log.info("requests to %r wait: %r", self._to, trouble)  # %r: some of it may be the peer's words
         self._line, self._trouble, self._resting = None, trouble, True
         pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
         never, _ = make_promise()
