@@ -420,26 +420,49 @@ async def test_an_outbox_whose_sturdyref_was_taken_back_waits_and_says_why():
         await until(lambda: clerk.ref._behaviour.heard == (("done", 1),))
 
 
+async def put_in_place(other, clerk, odd_class):
+    """Have another peer, at the bank's place, give out an odd object under the number that the clerk has."""
+    number = clerk.ref._behaviour.outbox._behaviour._to.swiss_num
+    odd = await other.vat.run(spawn, odd_class)
+    registry = await other.vat.send(other.mycapn).get_registry()
+    await other.vat.send(registry).register(odd, number)
+    return number
+
+
 async def test_an_outbox_that_leads_to_no_once_waits_and_says_so():
     """An answer of another form is none."""
-    bank, clerk = await bank_and_clerk(LoopbackNetwork())
-    bank.store = MemoryStore()
+    _, clerk = await bank_and_clerk(LoopbackNetwork())
 
     @actor
     class Odd:
         def request(self, *args):
             return "thanks"
 
-    network = clerk.network
-    async with clerk.up():
-        sturdyref = clerk.ref._behaviour.outbox._behaviour._to
-        async with person("bank", network) as other:
-            odd = await other.vat.run(spawn, Odd)
-            registry = await other.vat.send(other.mycapn).get_registry()
-            await other.vat.send(registry).register(odd, sturdyref.swiss_num)
-            await clerk.send().add_and_note(1)
-            await until(lambda: "no Once" in (clerk.ref._behaviour.outbox._behaviour._trouble or ""))
-            assert await clerk.send().waiting() == 1
+    async with clerk.up(), person("bank", clerk.network) as other:
+        await put_in_place(other, clerk, Odd)
+        await clerk.send().add_and_note(1)
+        await until(lambda: "no Once" in (clerk.ref._behaviour.outbox._behaviour._trouble or ""))
+        assert await clerk.send().waiting() == 1
+
+
+async def test_a_receiver_writes_nothing_into_our_log_but_its_words(caplog):
+    """Whatever it refuses with: one line, of bounded length."""
+    caplog.set_level("INFO", "goblins_py.lib")
+    _, clerk = await bank_and_clerk(LoopbackNetwork())
+
+    @actor
+    class Odd:
+        def request(self, *args):
+            raise Refusal("no\nERROR forged" + "x" * 10_000)
+
+    async with clerk.up(), person("bank", clerk.network) as other:
+        number = await put_in_place(other, clerk, Odd)
+        await clerk.send().add_and_note(1)
+        await until(lambda: "forged" in caplog.text)
+        (line,) = [record.getMessage() for record in caplog.records if "forged" in record.getMessage()]
+        assert "\n" not in line
+        assert len(line) < 400
+        assert repr(number)[2:-1] not in line
 
 
 async def test_an_outbox_is_bounded():

@@ -248,6 +248,28 @@ def test_numbers_revocations_labels_and_expiries_survive_restarts():
     assert len(registry._behaviour._live.grants) == 1
 
 
+def test_a_change_writes_one_shelf_however_many_numbers_there_are():
+    """Registered, noted, taken back or expired; a look-up writes nothing."""
+    kept, registry, greeter = restart(Disk())
+    kept.run(lambda: [registry.register(greeter, label=f"person {each}") for each in range(2000)] and None)
+
+    def written(function):
+        kept.vat.run(function)
+        deltas = kept.save()
+        return sum(
+            len(portrait.state["_grants"]) for delta in deltas for portrait in delta.portraits.values()
+        )
+
+    assert 0 < written(lambda: registry.register(greeter, label="Bob", valid_for=5)) < 40
+    assert 0 < written(lambda: registry.register(greeter, label="Bob", transport="loopback")) < 40
+    assert 0 < written(lambda: registry.unregister(greeter, label="person 5")) < 40
+    assert 0 == written(lambda: registry.register(greeter, label="Bob") and None)
+    number = kept.run(lambda: registry.register(greeter, label="Bob"))
+    assert 0 == written(lambda: registry.fetch(number))
+    kept.vats.advance(5)
+    assert 0 < written(lambda: None) < 40
+
+
 def test_a_portrait_from_before_labels_and_expiries_is_restored():
     """As version 0.1.0 wrote it: two fields, under the name of the module where the class was."""
     disk = Disk()
