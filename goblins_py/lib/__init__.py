@@ -11,7 +11,7 @@ from goblins_py.lib._cell import Cell, ReadOnlyCell, WriteOnlyCell, spawn_read_o
 from goblins_py.lib._facet import Facet, spawn_facet
 from goblins_py.lib._forwarder import Forwarder, Revoker, Swapper, spawn_revocable, spawn_swappable
 from goblins_py.lib._once import Once, OnceAnswers, spawn_once
-from goblins_py.lib._outbox import Outbox, spawn_outbox
+from goblins_py.lib._outbox import Letter, Outbox, spawn_outbox
 from goblins_py.lib._sealers import Brand, SealChecker, SealedBox, Sealer, Unsealer, spawn_sealer_triplet
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Cell",
     "Facet",
     "Forwarder",
+    "Letter",
     "Once",
     "OnceAnswers",
     "Outbox",
@@ -46,6 +47,7 @@ _ACTORS: Final = (
     Cell,
     Facet,
     Forwarder,
+    Letter,
     Once,
     OnceAnswers,
     Outbox,

@@ -34,7 +34,7 @@ from goblins_py.lib._once import WINDOW
 from goblins_py.locators import Sturdyref
 from goblins_py.syrup import Map, Symbol
 
-__all__ = ["Outbox", "spawn_outbox"]
+__all__ = ["Letter", "Outbox", "spawn_outbox"]
 
 _MAX_WAITING: Final = 1000
 _FIRST_PAUSE: Final = 0.05
@@ -57,6 +57,24 @@ class _Line:
 
 
 @actor
+class Letter:
+    """One request: an object of its own, to be written once, and not with each change of its outbox."""
+
+    _method: Symbol
+    _args: tuple[Any, ...]
+    _kwargs: Map[str, Any]
+    _then: Ref[Any] | None
+
+    def read(self) -> tuple[Symbol, tuple[Any, ...], Map[str, Any]]:
+        """What is asked."""
+        return self._method, self._args, self._kwargs
+
+    def then(self) -> Ref[Any] | None:
+        """Who hears what came of it."""
+        return self._then
+
+
+@actor
 class Outbox:
     """Sends requests to a `Once` elsewhere until each is answered; see `spawn_outbox`."""
 
@@ -65,7 +83,7 @@ class Outbox:
     _client: bytes
     _next: int = 1
     _known: int = 0
-    _waiting: Map[int, Any] = Map()
+    _waiting: Map[int, Ref[Letter]] = Map()
     _resolvers: dict[int, Resolver[Any]] | None = live()
     _line: _Line | None = live()
     _trouble: str | None = live()
@@ -114,7 +132,7 @@ class Outbox:
             raise QueueFullError(f"{_MAX_WAITING} requests wait for their answers already")
         number = self._next
         name = method if isinstance(method, Symbol) else method_symbol(method)
-        self._waiting = self._waiting.set(number, (name, args, kwargs, then))
+        self._waiting = self._waiting.set(number, spawn(Letter, name, args, kwargs, then))
         self._next += 1
         self._pump_soon()
         return number
@@ -138,8 +156,8 @@ class Outbox:
         line.sent = max(line.sent, last)
 
     def _send(self, line: _Line, number: int) -> None:
-        name, args, kwargs, _then = self._waiting[number]
-        answer = send(line.once).request(self._client, (number, self._known), name, args, kwargs)
+        asked = self._waiting[number].read()
+        answer = send(line.once).request(self._client, (number, self._known), *asked)
         on(answer, partial(self._answered, line, number), partial(self._not_answered, line))
 
     def _answered(self, line: _Line, number: int, answer: object) -> None:
@@ -152,7 +170,7 @@ class Outbox:
                 self._not_answered(line, TypeError("the object there is no Once"))
 
     def _settle(self, number: int, outcome: object, *, done: bool) -> None:
-        then = self._waiting[number][-1]
+        then = self._waiting[number].then()
         self._waiting = self._waiting.delete(number)
         while self._known < self._next - 1 and self._known + 1 not in self._waiting:
             self._known += 1
