@@ -61,8 +61,10 @@ class Disk:
 class Persistent:
     """A vat whose deltas go to a disk; made again from the same disk it is a restart."""
 
-    def __init__(self, env: PersistenceEnv, disk: Disk, roots=None, *, version=0, upgrade=None) -> None:
-        self.vats = SyncVats()
+    def __init__(
+        self, env: PersistenceEnv, disk: Disk, roots=None, *, version=0, upgrade=None, vats=None
+    ) -> None:
+        self.vats = vats or SyncVats()
         self.vat: SyncVat = self.vats.open("kept")
         self.disk = disk
         self.keeper = GraphKeeper(env, self.vat.vat)
