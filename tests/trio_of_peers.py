@@ -36,10 +36,13 @@ class Peers:
         for name, peer in ((one, other), (other, one)):
             self._seed += 1
             keys = SessionKeys.from_seed(self._seed.to_bytes(32, "big"))
-            vat = self.vats[name]
-            end = Side(name, PeerLocator("fake", name), keys, vat=vat, bootstrap=self._bootstrap(vat))
-            self.ends[name, peer] = end
+            self.ends[name, peer] = self.make_end(name, keys)
             self.wires[name, peer] = bytearray()
+
+    def make_end(self, name, keys):
+        """One end of a new session."""
+        vat = self.vats[name]
+        return Side(name, PeerLocator("fake", name), keys, vat=vat, bootstrap=self._bootstrap(vat))
 
     def alive(self, one, other):
         """Has neither end of their session ended?"""
