@@ -15,7 +15,8 @@ arrived; it knows nothing of tables.
 import gc
 import os
 from functools import partial
-from itertools import combinations, permutations
+from itertools import combinations, pairwise, permutations
+from weakref import WeakSet
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -42,6 +43,7 @@ names = st.sampled_from(NAMES)
 indices = st.sampled_from([-1, -2, 0, 1, 2, 3, 4, 5])
 """Of what a peer holds; the newest first, which are promises more often than not."""
 ways = st.sampled_from(list(permutations(NAMES, 2)))
+orders = st.sampled_from(list(permutations(NAMES)))
 verbs = st.sampled_from(["hold", "hold", "first", "relay", "new", "new", "fail"])
 hows = st.sampled_from(["keep", "keep", "heard", "unheard", "only"])
 
@@ -75,6 +77,7 @@ class Everything(RuleBasedStateMachine):
         self.streams = []
         self.answers = []  # a list of outcomes for each: never holds the promise
         self.resolvers = []
+        self.made = WeakSet()  # an answer may depend on what would follow it
         self.severed = False
         self.peers.settle()
         self.sizes = self.peers.sizes()
@@ -102,9 +105,18 @@ class Everything(RuleBasedStateMachine):
                 return send(things[0])(None, 0, "hold", *things[1:])
             case "new":
                 return self._new_object(name)
+            case "follow" if things:
+                self._follow(name, things[0])
             case "fail":
                 raise Refusal("as it was told")
         return number
+
+    def _follow(self, name, thing):
+        """The newest promise of this peer's becomes this, whatever it is."""
+        for index in reversed(range(len(self.resolvers))):
+            if self.resolvers[index][0] == name:
+                self.resolvers.pop(index)[1].fulfill(thing)
+                return
 
     def _hold(self, name, thing):
         held = self.held[name]
@@ -178,16 +190,29 @@ class Everything(RuleBasedStateMachine):
         box = []
         do(self.peers.vats[name], lambda: box.extend(make_promise()))
         self._hold(name, box[0])
+        self.made.add(box[0])
         self._listen(box[0])
         self.resolvers.append((name, box[1]))
 
+    @rule(order=orders, length=st.integers(2, 3))
+    def circle(self, order, length):
+        """New promises, one each, and who comes before shall follow it: three of them are a cycle."""
+        for name in order:
+            self.promise(name)
+        for name, peer in list(pairwise((*order, order[0])))[:length]:
+            (receiver, *_) = self._references(name, peer) or [None]
+            if receiver is not None:
+                newest = self.held[name][-1].thing
+                self._tell(name, receiver, "only", ("follow", newest))
+
     @precondition(lambda self: self.resolvers)
-    @rule(which=indices, index=indices, how=st.sampled_from(["reference", "number", "break"]))
+    @rule(which=indices, index=indices, how=st.sampled_from(["thing", "thing", "number", "break"]))
     def resolve(self, which, index, how):
-        """With a reference, with a number, or break it."""
+        """With a reference or another promise that somebody made, with a number, or break it."""
         name, resolver = self.resolvers.pop(which % len(self.resolvers))
         stream = self._pick(name, index)
-        value = stream.thing if stream is not None and isinstance(stream.thing, Ref) else 7
+        fits = stream is not None and (isinstance(stream.thing, Ref) or stream.thing in self.made)
+        value = stream.thing if fits else 7
         match how:
             case "break":
                 do(self.peers.vats[name], resolver.break_, Refusal("broken on purpose"))

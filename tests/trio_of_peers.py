@@ -9,6 +9,10 @@ from goblins_py.captp._tables import HeldKind, Question
 from goblins_py.locators import PeerLocator
 
 NAMES = ("alice", "bob", "carol")
+PATIENCE = 10
+"""Rounds of messages in the time in which a session looks for garbage, and for cycles."""
+ENDLESS = 1000
+"""Rounds of messages that make it certain that one of them circles."""
 
 
 class Peers:
@@ -66,9 +70,13 @@ class Peers:
         return bool(data)
 
     def settle(self):
-        """Let everything arrive, until nothing is under way."""
+        """Let everything arrive, until nothing is under way; what goes on and on is looked into."""
+        rounds = 0
         while any([self.deliver(*ends) for ends in permutations(NAMES, 2)]):  # noqa: C419 - each, every time
-            pass
+            rounds += 1
+            if rounds % PATIENCE == 0:
+                self.tell_garbage()
+            assert rounds < ENDLESS, "it never becomes quiet"
 
     def cut(self, one, other):
         """The connection is lost, and what was under way with it."""
