@@ -102,7 +102,8 @@ async def test_what_a_stuck_disk_cannot_save_is_not_read_from_the_network():
         remote = await bob.enliven(await vat.send(mycapn).register(counter, "loopback"))
         store.shut_gate()
         await bob.vat.run(lambda: [send_only(remote).incr() for _ in range(FLOOD)])
-        await trio.testing.wait_all_tasks_blocked(0.05)
+        for _ in range(5):
+            await trio.testing.wait_all_tasks_blocked(0.02)
         assert 0 < len(seen) < FEW
         store.gate.set()
         with trio.fail_after(30):
