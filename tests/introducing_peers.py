@@ -68,6 +68,7 @@ class Introducer(Side):
                 case Started():
                     self._introductions.open(self.session)
                     self.session.believe(verified=True)
+                    self.session.reachable = True
                     self._arrived(self)
                 case Severed():
                     self._introductions.close(self.session)
@@ -102,7 +103,7 @@ class IntroducingPeers(Peers):
         front._function = partial(self._act, name)
         return Introducer(name, keys, vat=self.vats[name], front=front, arrived=self._use)
 
-    def _dial(self, name, locator):
+    def _dial(self, name, locator, asked_by=None):
         """In a turn: a promise of the peer's bootstrap object."""
         promise, resolver = make_promise()
         end = self.ends[name, locator.designator]
