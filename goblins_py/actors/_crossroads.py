@@ -20,12 +20,16 @@ from goblins_py.actors._outgoing import (
     Chase,
     Outgoing,
     Posting,
+    Pursuit,
     Relay,
+    RemoteChase,
     RemoteDelivery,
     RemoteFlush,
+    RemoteForget,
     RemoteListen,
     RemoteSelect,
 )
+from goblins_py.actors._passable import near_only_error
 from goblins_py.actors._promise import (
     FRESH,
     Broken,
@@ -47,9 +51,9 @@ from goblins_py.actors._promise import (
     State,
     outcome_of,
 )
-from goblins_py.actors._reference import Connector, Ref
+from goblins_py.actors._reference import Connector, Ref, way_out
 from goblins_py.actors._turn import Work
-from goblins_py.errors import ActorError, NotPassableError, Refusal
+from goblins_py.errors import ActorError, Refusal
 
 __all__ = ["Junction"]
 
@@ -150,7 +154,7 @@ class Junction(Crossroads):
     def _leave(self, message: Message, target: Ref[object] | Promise[object]) -> None:
         """To another vat, which answers from now on."""
         if message.near_only:
-            self._answer_broken(message, _near_only())
+            self._answer_broken(message, near_only_error())
             return
         if message.answer is not None:
             self.owed.discard(message.answer)
@@ -159,7 +163,7 @@ class Junction(Crossroads):
     def _cross(self, message: Message, target: Ref[object] | Promise[object], connector: Connector) -> None:
         """To a peer: from now on the answer is the peer's promise, and messages to it cross as well."""
         if message.near_only:
-            self._answer_broken(message, _near_only())
+            self._answer_broken(message, near_only_error())
             return
         message.target = target
         outgoing = RemoteSelect if type(message) is Select else RemoteDelivery
@@ -221,6 +225,8 @@ class Junction(Crossroads):
             return outcome
         end = self._end_of_chain(outcome)
         if self._last(end) is promise:
+            if isinstance(promise._state, RemotePending):
+                self.outbox.append(RemoteForget(promise._state.connector, promise))
             return self._cycle()
         if end._home is not self:
             self.outbox.append(Posting(end._home, Chase(end, promise)))
@@ -254,6 +260,14 @@ class Junction(Crossroads):
         if at._home is not self:
             self.outbox.append(Posting(at._home, Chase(at, origin)))
 
+    def pursue(self, promise: Promise[object], path: tuple[bytes, ...]) -> None:
+        """Go on with a chase that came from a peer. It ends where a promise waits for nobody else's."""
+        promise = self._last(promise)
+        if promise._home is not self:
+            self.outbox.append(Posting(promise._home, Pursuit(promise, path)))
+        elif isinstance(promise._state, RemotePending):
+            self.outbox.append(RemoteChase(promise._state.connector, promise, path))
+
     def _next(self, promise: Promise[object]) -> Promise[object] | None:
         """The promise that it became, if it did, whatever way messages go."""
         state = promise._state if promise._home is self else None
@@ -272,9 +286,7 @@ class Junction(Crossroads):
     def _detour(self, promise: Promise[object], pending: RemotePending, new: State) -> State:
         """What a promise becomes to which messages have crossed."""
         if isinstance(new, Fulfilled) and isinstance(new.value, Ref):
-            beyond = new.value._connector
-            if beyond is not None and beyond.indirect:
-                beyond = None  # we lead on from here ourselves
+            beyond = way_out(new.value)
         elif isinstance(new, Following):
             state = new.to._state if new.to._home is self else None
             beyond = state.connector if isinstance(state, RemotePending | Detour) else None
@@ -362,6 +374,8 @@ class Junction(Crossroads):
         else:
             self._ask(promise, state)
             state.listeners.append(listener)
+            if listener.abroad:
+                self.outbox.append(RemoteChase(state.connector, promise))
 
     def _ask(self, promise: Promise[object], state: RemotePending) -> None:
         """See that we hear of it when the peer settles the promise."""
@@ -384,7 +398,3 @@ class Junction(Crossroads):
 
 _DATA = ()
 """Any value that is no object."""
-
-
-def _near_only() -> NotPassableError:
-    return NotPassableError("an argument may be passed only to objects of the same vat")

@@ -136,11 +136,13 @@ class Listener(ABC):
 
     Attributes:
         in_order: it also wants to know that all that was sent to the promise before has arrived.
+        abroad: a peer waits by it.
         stays: it waits for just this promise, not for what that follows, and is nobody who hears of a break.
     """
 
     __slots__ = ()
     in_order: bool = False
+    abroad: bool = False
     stays: bool = False
 
     def owns(self, promise: Promise[object]) -> bool:

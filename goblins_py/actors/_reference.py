@@ -27,6 +27,7 @@ __all__ = [
     "message_name",
     "method_symbol",
     "ref_to",
+    "way_out",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -100,6 +101,19 @@ class Connector(ABC):
 
     def flush(self, promise: object) -> None:  # noqa: B027 - not to answer is safe, and slow
         """Post `Flushed` when all has arrived that was sent to this promise so far."""
+
+    def forget(self, promise: object) -> None:  # noqa: B027 - it is only a matter of memory
+        """This promise of the connector's is not needed any more, though something may hold on to it.
+
+        Promises that follow each other hold each other, by way of their peers, where no collector sees it.
+        """
+
+    def chase(self, promise: object, path: tuple[bytes, ...]) -> None:  # noqa: B027 - who waits, waits on
+        """See whether this promise of the connector's, if it does not settle soon, waits for itself.
+
+        Args:
+            path: tokens of what has been passed by a chase that is under way; none if this starts one.
+        """
 
     @abstractmethod
     def watch(self, listener: Severable) -> None:
@@ -255,6 +269,12 @@ def is_verified(ref: object) -> bool:
 def is_remote(ref: object) -> bool:
     """Is this a reference to an object of another process? (Never of a promise.)"""
     return isinstance(ref, Ref) and ref._connector is not None
+
+
+def way_out(ref: Ref[Any]) -> Connector | None:
+    """What messages to it cross by; None if they stay in this process, at first at least."""
+    connector = ref._connector
+    return None if connector is None or connector.indirect else connector
 
 
 @lru_cache(maxsize=4096)

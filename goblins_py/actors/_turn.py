@@ -50,6 +50,9 @@ class Host(Protocol):
     def random_bytes(self, count: int) -> bytes:
         """Bytes that nobody can guess."""
 
+    def wall_time(self) -> float:
+        """Seconds since 1970 by a clock that people set: for what counts across restarts. It may jump."""
+
     def scope_mark(self) -> object:
         """A mark that compares equal while no cancel scope or nursery was opened or closed."""
 

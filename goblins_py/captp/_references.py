@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from goblins_py.actors import Connector, Promise, Ref, RemotePending, Vat, resolver_for
+from goblins_py.actors import Connector, Promise, Ref, RemotePending, Source, Vat, resolver_for
 from goblins_py.captp._dialects import OURS, Dialect, check, disordered, encode_ordered
 from goblins_py.captp._handoff import HandoffSession, make_give
 from goblins_py.captp._limits import SessionLimits
@@ -46,6 +47,7 @@ class SessionReferences:
         bootstrap: the peer's bootstrap object.
         receiver: the session itself, once started, as the one that gives are made for.
         on_give: makes a promise of a give that has come.
+        sources: how references were had, the first way that is known; also good once the session is severed.
         dialect: how the peer is written to; ours until it shows another.
     """
 
@@ -58,6 +60,7 @@ class SessionReferences:
         self.answers: dict[int, Promise[object]] = {}
         self.bootstrap: Ref[Any] = Ref(home, None, connector)
         self.imports.add(self.bootstrap, 0)
+        self.sources: WeakKeyDictionary[Ref[Any], Source] = WeakKeyDictionary()
         self.dialect: Dialect = OURS
         self._written: list[int] = []
         self._given: list[tuple[HandoffSession, bytes, Ref[object]]] = []
@@ -94,6 +97,7 @@ class SessionReferences:
             raise NotPassableError(f"a message of {len(data)} bytes: message_size limit")
         for exporter, gift_id, gift in self._given:
             exporter.deposit(gift_id, gift)
+        self._given.clear()  # the exporter has them now: an idle session holds on to nobody's objects
         return data
 
     def _encode(self, value: object) -> bytes:
@@ -103,7 +107,6 @@ class SessionReferences:
         data = encode(value, self._special)
         if b"{" in data and dialect.ordered and disordered(value):
             self._undo_written()
-            self._given.clear()
             return encode_ordered(value, self._special)
         return data
 
@@ -111,6 +114,7 @@ class SessionReferences:
         for position in self._written:
             self.exports.drop(position, 1)
         self._written.clear()
+        self._given.clear()
 
     def describe(self, thing: Remote) -> Value:
         """The descriptor of something that is being written. Raises `NotPassableError`."""

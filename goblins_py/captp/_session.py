@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final, cast
-from weakref import WeakKeyDictionary
 
 from goblins_py.actors import (
     Broken,
@@ -95,7 +94,6 @@ class Session(Connector, HandoffSession):
         self._way: Way = self._probation or self._outbound
         self._inbound = Inbound(home, self.references, self._outbound, limits)
         self._watchers: list[Severable] = []
-        self._sources: WeakKeyDictionary[Ref[Any], Source] = WeakKeyDictionary()
         self._greeting_bytes = 0
         size = Limits(value_size=limits.message_size, depth=limits.depth, items=limits.items)
         self._decoder = Decoder(size, special=read_record)
@@ -361,12 +359,14 @@ class Session(Connector, HandoffSession):
     def flush(self, promise: object) -> None:
         self._outbound.flush(cast("Promise[object]", promise))
 
-    def note_source(self, ref: Ref[Any], source: Source) -> None:
-        """A reference of this session was had so; the first way counts. Also good once it is severed."""
-        self._sources.setdefault(ref, source)
+    def forget(self, promise: object) -> None:
+        self._outbound.forget(cast("Promise[object]", promise))
+
+    def chase(self, promise: object, path: tuple[bytes, ...]) -> None:
+        self._outbound.chase(cast("Promise[object]", promise), path)
 
     def saved_as(self, ref: object) -> Source | str:
-        return self._sources.get(cast("Ref[Any]", ref)) or super().saved_as(ref)
+        return self.references.sources.get(cast("Ref[Any]", ref)) or super().saved_as(ref)
 
     def watch(self, listener: Severable) -> None:
         if self.state is not SessionState.SEVERED or self.in_limbo:
@@ -385,11 +385,11 @@ class Session(Connector, HandoffSession):
 
     @property
     def has_garbage(self) -> bool:
-        """Is there anything that `collect` would tell the peer?"""
+        """Is there anything for `collect` to do?"""
         return self._outbound.has_garbage
 
     def collect(self) -> Callable[[], None]:
-        """Take what we hold no more: a function that tells the peer."""
+        """Take what we hold no more: a function that tells the peer; call it now and then."""
         return self._outbound.take_garbage()
 
 

@@ -1,7 +1,7 @@
 """Actors ready to be spawned, each a few lines that show how actors are written here.
 
-Cells, durable references, facets, revocable forwarders, swappables and sealers. A persistent vat that has
-some needs `lib_env` in its environment.
+Cells, durable references, facets, revocable forwarders, swappables, sealers, and requests that happen once. A
+persistent vat that has some needs `lib_env` in its environment.
 """
 
 from typing import Final
@@ -11,6 +11,8 @@ from goblins_py.lib._cell import Cell, ReadOnlyCell, WriteOnlyCell, spawn_read_o
 from goblins_py.lib._durable_ref import DurableRef, durable_ref
 from goblins_py.lib._facet import Facet, spawn_facet
 from goblins_py.lib._forwarder import Forwarder, Revoker, Swapper, spawn_revocable, spawn_swappable
+from goblins_py.lib._once import Once, OnceAnswers, spawn_once
+from goblins_py.lib._outbox import Letter, Outbox, spawn_outbox
 from goblins_py.lib._sealers import Brand, SealChecker, SealedBox, Sealer, Unsealer, spawn_sealer_triplet
 
 __all__ = [
@@ -19,6 +21,10 @@ __all__ = [
     "DurableRef",
     "Facet",
     "Forwarder",
+    "Letter",
+    "Once",
+    "OnceAnswers",
+    "Outbox",
     "ReadOnlyCell",
     "Revoker",
     "SealChecker",
@@ -30,6 +36,8 @@ __all__ = [
     "durable_ref",
     "lib_env",
     "spawn_facet",
+    "spawn_once",
+    "spawn_outbox",
     "spawn_read_only",
     "spawn_revocable",
     "spawn_sealer_triplet",
@@ -43,6 +51,10 @@ _ACTORS: Final = (
     DurableRef,
     Facet,
     Forwarder,
+    Letter,
+    Once,
+    OnceAnswers,
+    Outbox,
     ReadOnlyCell,
     Revoker,
     SealChecker,

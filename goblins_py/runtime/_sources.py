@@ -38,4 +38,4 @@ class NoteSource(Listener):
         if isinstance(found, Ref) and isinstance(asked, Fulfilled) and isinstance(asked.value, Ref):
             session = asked.value._connector
             if isinstance(session, Session) and found._connector is session:
-                session.note_source(found, self.source)
+                session.references.sources.setdefault(found, self.source)

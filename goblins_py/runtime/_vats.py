@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar, TypeVarTuple, cast
@@ -129,7 +130,9 @@ def _teller(
 
 
 @asynccontextmanager
-async def open_vat(name: str = "vat", *, verbose: bool = False) -> AsyncIterator[OpenVat]:
+async def open_vat(
+    name: str = "vat", *, verbose: bool = False, wall_clock: Callable[[], float] = time.time
+) -> AsyncIterator[OpenVat]:
     """Open a vat in the current trio run; it ends with the block.
 
     At the end it stops accepting connections, flushes for at most 2 s, even when cancelled, and aborts its
@@ -138,8 +141,9 @@ async def open_vat(name: str = "vat", *, verbose: bool = False) -> AsyncIterator
     Args:
         name: for people, in logs and reprs.
         verbose: tell peers class and text of exceptions that break promises.
+        wall_clock: gives seconds since 1970. What has an expiry goes by it.
     """
-    async with _hosted(name, None, verbose=verbose) as opened:
+    async with _hosted(name, TrioHost(None, wall_clock), verbose=verbose) as opened:
         yield opened
 
 
@@ -153,6 +157,7 @@ async def open_persistent_vat(
     upgrade_roots: Callable[[int, Any], Roots] | None = None,
     name: str = "vat",
     verbose: bool = False,
+    wall_clock: Callable[[], float] = time.time,
     registry: PersistenceRegistry | None = None,
 ) -> AsyncIterator[tuple[OpenVat, Any]]:
     """Open a vat whose roots, and all that they reach, are saved after each churn.
@@ -164,6 +169,7 @@ async def open_persistent_vat(
         upgrade_roots: run as a turn if the store's roots are of a former version, when all objects are there
             and before any has started: gets that version and the roots, returns those of today.
         registry: shared with the other persistent vats of this process whose objects it may hold.
+        name, verbose, wall_clock: as of `open_vat`.
 
     Yields:
         The vat, and the roots as `roots` returned them (restored, if the store is not new).
@@ -175,7 +181,7 @@ async def open_persistent_vat(
         cancelled, nothing more left the vat.
     """
     plan = RootsPlan(roots, roots_version, upgrade_roots)
-    async with _hosted(name, store, verbose=verbose) as opened:
+    async with _hosted(name, TrioHost(store, wall_clock), store, verbose=verbose) as opened:
         keeper = GraphKeeper(env, opened.vat, registry=registry)
         yield opened, await _bring_up(opened, keeper, plan, store)
 
@@ -196,10 +202,11 @@ async def _bring_up(opened: OpenVat, keeper: GraphKeeper, plan: RootsPlan, store
 
 
 @asynccontextmanager
-async def _hosted(name: str, store: Store | None, *, verbose: bool) -> AsyncIterator[OpenVat]:
+async def _hosted(
+    name: str, host: TrioHost, store: Store | None = None, *, verbose: bool
+) -> AsyncIterator[OpenVat]:
     """The life of a vat: its loop and its committer outside, its I/O tasks inside, the block innermost."""
     body_error: BaseException | None = None
-    host = TrioHost(store)
     vat = host.vat = Vat(host, name, verbose=verbose)
     try:
         with _one_error():
