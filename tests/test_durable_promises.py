@@ -2,20 +2,23 @@
 
 import gc
 
+import attrs
 import pytest
 
 from goblins_py.actors import (
     Fulfilled,
     PersistenceEnv,
+    Portrait,
     Ref,
     Resolve,
     actor,
     make_promise,
     on,
+    persistent_name,
     send,
     spawn,
 )
-from goblins_py.errors import ActorError, NotPortrayableError, RemoteError
+from goblins_py.errors import ActorError, NotPortrayableError, RemoteError, StoreCorruptError
 from goblins_py.syrup import Map, Record, Symbol
 from goblins_py.testing import SyncVats
 from test_actors_promises import Peer
@@ -315,3 +318,67 @@ def test_far_promises_that_break_are_saved_as_broken() -> None:
     again = restarted(vat)
     with pytest.raises(ActorError, match="before the restart: RemoteError"):
         outcome(again, again.run(again.roots[0].get))
+
+
+@actor
+class Subscriber:
+    """Waits for a promise, again after each restart."""
+
+    promise: object = None
+    heard: tuple = ()
+
+    def on_start(self, restored) -> None:
+        if restored and self.promise is not None:
+            on(self.promise, self.hear)
+
+    def wait_for(self, promise) -> None:
+        self.promise = promise
+        on(promise, self.hear)
+
+    def hear(self, what) -> None:
+        self.heard = (*self.heard, what)
+
+    def what(self):
+        return self.heard
+
+
+def test_who_subscribes_again_when_it_starts_hears_of_it_once() -> None:
+    """The handler that was there before the restart is gone."""
+    env = PersistenceEnv(Box, Subscriber)
+    vat = Persistent(env, Disk(), lambda: (spawn(Box), spawn(Subscriber)))
+    promise, _ = vat.run(vat.roots[0].pair)
+    vat.run(vat.roots[1].wait_for, promise)
+    for _ in range(2):
+        vat = Persistent(env, vat.disk)
+    _, resolver = vat.run(vat.roots[0].get)
+    vat.run(resolver.fulfill, "now")
+    assert ("now",) == vat.run(vat.roots[1].what)
+
+
+def follows(slot: int) -> dict[str, object]:
+    return {"is": Record(Symbol("promise"), (slot,))}
+
+
+@pytest.mark.parametrize(
+    ("portraits", "message"),
+    [
+        ({1: ("<promise>", follows(2)), 2: ("<promise>", follows(1))}, "circle"),
+        ({1: ("<promise>", follows(1))}, "circle"),
+        ({1: ("<promise>", follows(0))}, "holds no promise"),
+        ({1: ("<promise>", {})}, "unknown kind"),
+        ({1: ("<promise>", {"is": 5})}, "promise that is none"),
+        ({1: ("<resolver>", {"is": 5})}, "holds no promise"),
+        ({1: ("<promise>", {"is": Record(Symbol("near"), (1,))})}, "holds no object"),
+        ({2: ("<resolver>", {"is": 5})}, "holds nothing"),
+        ({1: ("<promise>", {"is": 5}), 2: ("<pin>", {"to": 5, "vats": frozenset()})}, "pin of what is no"),
+        ({1: ("<promise>", {"is": 5}), 2: ("<loan>", {"of": 5, "to": b""})}, "loan of what is no"),
+    ],
+)
+def test_a_store_that_says_what_cannot_be_is_corrupt(portraits, message) -> None:
+    """It is an error that says so, and no endless loop."""
+    vat = opened()
+    saved = {slot: Portrait(name, 0, Map(state)) for slot, (name, state) in portraits.items()}
+    holder = Portrait(persistent_name(Box), 0, Map({"inside": Record(Symbol("promise"), (1,))}))
+    vat.disk.snapshot = attrs.evolve(vat.disk.snapshot, roots=(0,), portraits={0: holder, **saved})
+    with pytest.raises(StoreCorruptError, match=message):
+        restarted(vat)

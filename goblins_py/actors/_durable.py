@@ -194,8 +194,7 @@ class Durables:
             resolves(thing, promise)
             self._resolvable.add(id(promise))
         elif isinstance(written, Record) and written.label == Symbol("pending"):
-            (why,) = written.fields
-            self._unsettled[id(thing)] = (thing, str(why))
+            self._unsettled[id(thing)] = (thing, str(written.fields[0]) if written.fields else "")
         else:
             revived = reviver.state({"is": written})["is"]
             if not isinstance(revived, Promise):
@@ -205,7 +204,12 @@ class Durables:
             thing._state = Following(revived) if revived._state is FRESH else revived._state
 
     def revived(self) -> None:
-        """All are there: a promise is pending if it can be settled, else broken."""
+        """All are there: a promise is pending if it can be settled, else broken.
+
+        Raises:
+            StoreCorruptError: promises follow each other in a circle.
+        """
+        self._check_circles()
         unsettled, self._unsettled = self._unsettled, {}
         for key, (promise, why) in unsettled.items():
             kept = self._kept[key]
@@ -216,6 +220,18 @@ class Durables:
                 promise._state = Broken(LostReferenceError(why or _UNRESOLVED), heard=True)
                 self._dirty.append(kept)
         self._resolvable.clear()
+
+    def _check_circles(self) -> None:
+        """Nobody would ever come to the end of one."""
+        sound: set[int] = set()
+        for kept in self._kept.values():
+            promise, path = kept.promise(), set[int]()
+            while promise is not None and isinstance(promise._state, Following) and id(promise) not in sound:
+                if id(promise) in path:
+                    raise StoreCorruptError("promises follow each other in a circle")
+                path.add(id(promise))
+                promise = promise._state.to
+            sound |= path
 
 
 def resolver_portrait(resolver: Resolver[Any], depicter: Depicter) -> Portrait:
