@@ -42,6 +42,9 @@ class Owner(Protocol):
     def living_at(self, slot: int) -> Ref[Any] | None:
         """One of them; any thread."""
 
+    def is_durable(self, slot: int) -> bool:
+        """Has this slot been given for good? Any thread."""
+
 
 class AbsentVat(Home):
     """Stands for a vat that has not woken; then it passes on.
@@ -187,6 +190,14 @@ class PersistenceRegistry:
     def id_of(self, home: Home) -> bytes | None:
         """The id of a persistent vat of this registry, awake or not."""
         return home.vat_id if isinstance(home, AbsentVat) else self._ids.get(home)
+
+    def saved_key(self, ref: Ref[Any]) -> tuple[bytes, int] | None:
+        """The vat's id and the slot of an object that its own vat, which is awake, has saved."""
+        vat_id, slot = self._ids.get(ref._home), ref._slot
+        owner = None if vat_id is None else self._awake.get(vat_id)
+        if owner is None or slot is None or not owner.is_durable(slot) or owner.living_at(slot) is not ref:
+            return None
+        return owner.vat_id, slot
 
     def home_of(self, vat_id: bytes) -> Home | None:
         """The vat with this id, if it is awake."""

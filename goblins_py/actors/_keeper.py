@@ -124,7 +124,7 @@ class GraphKeeper(Keeper):
         )
 
     def _take_gone(self) -> frozenset[int]:
-        removed = set()
+        removed = set[int]()
         while self._slots.gone:
             slot = self._slots.gone.popleft()
             self._slots.drop(slot)
@@ -132,6 +132,8 @@ class GraphKeeper(Keeper):
             self._durables.drop(slot)
             self.neighbours.dropped(slot)
             removed.add(slot)
+        if removed and self.neighbours.registry is not None:
+            self._changed.update(self._slots.marked(removed))
         return frozenset(removed)
 
     def tidy(self) -> bool:
@@ -214,6 +216,15 @@ class GraphKeeper(Keeper):
     def vat(self) -> Vat:
         """The vat."""
         return self._vat
+
+    @property
+    def slots_given(self) -> int:
+        """How many slots there are, used or not."""
+        return self._slots.following
+
+    def is_durable(self, slot: int) -> bool:
+        """Has this slot been given for good?"""
+        return slot < self.neighbours.durable
 
     def outbox(self) -> list[Outgoing]:
         """What leaves the vat with this churn."""
@@ -307,7 +318,8 @@ class GraphKeeper(Keeper):
         self._first = Delta({}, roots_version=plan.version, roots=slots)
 
     def _revive_all(self, snapshot: Snapshot) -> None:
-        self._slots.following = max(snapshot.portraits, default=-1) + 1
+        marks = self._slots.start(snapshot.portraits)
+        self.neighbours.start()
         found = Found(
             self._vat,
             snapshot.portraits,
@@ -319,7 +331,7 @@ class GraphKeeper(Keeper):
         revival = Revival(self._env, found, self._durables, neighbours=self.neighbours, depict=self._depict)
         self.roots, gone = revival.run(snapshot)
         self._changed.update(revival.upgraded)
-        self._slots.gone.extend(gone)
+        self._slots.gone.extend(gone - marks)
 
 
 def _owner(change: tuple[object, str, object]) -> Ref[object] | None:

@@ -37,6 +37,10 @@ class Neighbour(Owner, Protocol):
     def refresh(self, slots: set[int]) -> None:
         """Have the portraits at these slots taken again."""
 
+    @property
+    def slots_given(self) -> int:
+        """How many slots there are, used or not."""
+
     def outbox(self) -> list[Outgoing]:
         """What leaves the vat with this churn."""
 
@@ -51,11 +55,27 @@ class Seen:
         self.missing: list[Ref[object]] = []
 
 
+class _Saved(Outgoing):
+    """Released when the churn is durable: so are the slots that it has given."""
+
+    __slots__ = ("following", "neighbours")
+
+    def __init__(self, neighbours: Neighbours, following: int) -> None:
+        self.neighbours = neighbours
+        self.following = following
+
+    def release(self) -> None:
+        self.neighbours.durable = self.following
+
+
 class Neighbours:
     """One vat's side of it.
 
     Args:
         registry: None: there are no others.
+
+    Attributes:
+        durable: slots below this one are in the store, or were; they will never be given again.
     """
 
     def __init__(
@@ -68,6 +88,8 @@ class Neighbours:
         self._keeper = keeper
         self._seen = Seen()
         self._requests: list[Ref[object]] = []
+        self._announced = 0
+        self.durable = 0
         self._ticks = 0
         self._sweeping = False
 
@@ -87,8 +109,10 @@ class Neighbours:
         if self.registry is None or self.registry.id_of(ref._home) is None:
             raise NotPortrayableError(_ALONE)
         key = self.holdings.key_of(ref)
-        if key is None:
+        if key is None:  # it did not come by its own vat; but if that has saved it, it is there
             self._seen.missing.append(ref)
+            key = self.registry.saved_key(ref)
+        if key is None:
             return record("severed", _NOT_YET)
         self._seen.keys.add(key)
         return record("far", *key)
@@ -117,6 +141,9 @@ class Neighbours:
         requests, self._requests = self._requests, []
         me = self._keeper.vat_id
         outbox += [Posting(ref._home, Request(ref, me)) for ref in dict.fromkeys(requests)]
+        if self._keeper.slots_given > self._announced:
+            self._announced = self._keeper.slots_given
+            outbox.append(_Saved(self, self._announced))
         if self._sweeping:
             self._sweeping = False
             for vat_id, counts in self.holdings.sweep().items():
@@ -181,6 +208,10 @@ class Neighbours:
             self._seen.keys.add((vat_id, slot))
             self.holdings.grant((vat_id, slot), ref, count=0)
         return ref
+
+    def start(self) -> None:
+        """The slots that are given now are those of the store."""
+        self.durable = self._announced = self._keeper.slots_given
 
     def greet(self) -> None:
         """We have woken: tell all others what we hold, and ask them."""

@@ -187,7 +187,7 @@ class Holdings:
             self._keys[ref] = key
         grant.count += count
         grant.spare = False
-        return set(self._wanted.get(ref, ()))
+        return {slot for slot in self._wanted.get(ref, ()) if key not in self._used_by.get(slot, ())}
 
     def portrayed(self, slot: int, keys: frozenset[Key], missing: tuple[Ref[Any], ...] = ()) -> None:
         """The portrait at this slot holds just these, and would hold those that are not granted."""

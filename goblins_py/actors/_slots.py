@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 from weakref import ReferenceType
 
+from goblins_py.actors._portrait import Portrait
 from goblins_py.actors._promise import Promise
 from goblins_py.actors._reference import Ref
+from goblins_py.syrup import Map
 
-__all__ = ["SlotTable", "Thing"]
+__all__ = ["MARK", "SlotTable", "Thing"]
+
+MARK: Final = "<mark>"
+"""The name of the portrait that only says: slots up to here have been given. No class can have it."""
 
 Thing = Ref[Any] | Promise[Any]
 """What has a slot."""
@@ -33,6 +39,7 @@ class SlotTable:
     def __init__(self) -> None:
         self.gone: deque[int] = deque()
         self.following = 0
+        self._mark: int | None = None
         self._known: dict[int, _Slotted] = {}
 
     def __len__(self) -> int:
@@ -43,6 +50,28 @@ class SlotTable:
         slot = self.following
         self.following += 1
         return slot
+
+    def start(self, portraits: Mapping[int, Portrait]) -> set[int]:
+        """Go on after those that a store holds: the slots of marks."""
+        self.following = max(portraits, default=-1) + 1
+        marks = {slot for slot, portrait in portraits.items() if portrait.name == MARK}
+        self._mark = max(marks, default=None)
+        return marks
+
+    def marked(self, removed: set[int]) -> dict[int, Portrait]:
+        """See that the last slot is never given again, though its thing is gone: other vats may know of it.
+
+        Args:
+            removed: from the store; is changed so that one mark remains.
+        """
+        last = self.following - 1
+        if last not in removed:
+            return {}
+        removed.remove(last)
+        if self._mark is not None and self._mark != last:
+            removed.add(self._mark)
+        self._mark = last
+        return {last: Portrait(MARK, 0, Map())}
 
     def know(self, thing: Thing, slot: int) -> None:
         """This is there."""
