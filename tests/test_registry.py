@@ -212,7 +212,7 @@ def restart(disk, at=0.0):
     """The registry and its object, restored at some time."""
     vats = SyncVats()
     vats.advance(at)
-    kept = Persistent(env, disk, lambda: (spawn(Registry), spawn(Greeter, "Alice")), vats)
+    kept = Persistent(env, disk, lambda: (spawn(Registry), spawn(Greeter, "Alice")), vats=vats)
     return kept, *kept.roots
 
 

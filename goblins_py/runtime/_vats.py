@@ -19,6 +19,7 @@ from goblins_py.actors import (
     Promise,
     Ref,
     Roots,
+    RootsPlan,
     Sender,
     Vat,
     current_turn,
@@ -151,6 +152,8 @@ async def open_persistent_vat(
     roots: Callable[[], Roots],
     store: Store,
     *,
+    roots_version: int = 0,
+    upgrade_roots: Callable[[int, Any], Roots] | None = None,
     name: str = "vat",
     verbose: bool = False,
     wall_clock: Callable[[], float] = time.time,
@@ -160,40 +163,39 @@ async def open_persistent_vat(
     Args:
         env: the classes that may be saved and restored.
         roots: run as a turn if the store is new: returns one reference, or a tuple of several.
+        roots_version: of what `roots` returns, from 0; count it up when that changes.
+        upgrade_roots: run as a turn if the store's roots are of a former version, when all objects are there
+            and before any has started: gets that version and the roots, returns those of today.
         name, verbose, wall_clock: as of `open_vat`.
 
     Yields:
         The vat, and the roots as `roots` returned them (restored, if the store is not new).
 
     Raises:
-        StoreLockedError, StoreCorruptError, UnknownObjectError, VersionMismatchError: it was not opened.
+        StoreLockedError, StoreCorruptError, UnknownObjectError, VersionMismatchError, UpgradeFailedError: it
+        was not opened, nothing was started, and the store is as it was.
         NotPortrayableError: the roots cannot be saved; nothing was. OSError: the store failed, the block was
         cancelled, nothing more left the vat.
     """
+    plan = RootsPlan(roots, roots_version, upgrade_roots)
     async with _hosted(name, TrioHost(store, wall_clock), store, verbose=verbose) as opened:
-        yield opened, await _bring_up(opened, env, roots, store)
+        yield opened, await _bring_up(opened, env, plan, store)
 
 
-async def _bring_up(opened: OpenVat, env: PersistenceEnv, roots: Callable[[], Roots], store: Store) -> Any:
+async def _bring_up(opened: OpenVat, env: PersistenceEnv, plan: RootsPlan, store: Store) -> Any:
     snapshot = await store.open()
     vat = opened._vat
     keeper = GraphKeeper(env, vat)
     if snapshot is None:
 
         def first() -> None:
-            keeper.adopt(roots(), opened.io.random_bytes(32))
+            keeper.adopt(plan.make(), opened.io.random_bytes(32), plan.version)
             vat.keeper = keeper
 
         await opened.run(first)
     else:
-        keeper.restore(snapshot)
-        vat.keeper = keeper
-        await opened.run(_nothing)
-    return keeper.roots[0] if len(keeper.roots) == 1 else keeper.roots
-
-
-def _nothing() -> None:
-    """A churn of its own, to run and save what restored objects do first."""
+        await opened.run(keeper.restore, snapshot, plan)  # its churn runs and saves what they do first
+    return keeper.given_roots
 
 
 @asynccontextmanager
