@@ -133,7 +133,8 @@ class Journal:
             raise ValueError("this store keeps no checkpoints: open it with history=N")
         if self.graph is None:
             raise ValueError("a store that holds nothing has no state to keep")
-        stamp = self._next_stamp()
+        self._marked_at = self.options.clock()
+        stamp = self._next_stamp(self._marked_at)
         self._write([encode_checkpoint(stamp.checkpoint)])
         self._note(stamp)
         return stamp.checkpoint.number
@@ -183,17 +184,19 @@ class Journal:
 
     def _due_stamp(self) -> Stamp | None:
         """A checkpoint before the first change of a run, and then now and then."""
-        if not self.options.history or self.graph is None or self.index.is_at_checkpoint:
+        if not self.options.history:
             return None
         marked, now = self._marked_at, self.options.clock()
         if marked is not None and now - marked < self.options.checkpoint_every:
             return None
-        return self._next_stamp()
+        self._marked_at = now
+        if self.graph is None or self.index.is_at_checkpoint:
+            return None
+        return self._next_stamp(now)
 
-    def _next_stamp(self) -> Stamp:
-        self._marked_at = self.options.clock()
+    def _next_stamp(self, now: float) -> Stamp:
         last = self.index.last
-        return Stamp(CheckpointRecord(last.number + 1 if last else 1, max(0, int(self._marked_at))))
+        return Stamp(CheckpointRecord(last.number + 1 if last else 1, max(0, int(now))))
 
     # --- compaction ---
 

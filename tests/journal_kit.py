@@ -50,7 +50,7 @@ class Clock:
 def cells(snapshot: Snapshot | None) -> Cells | None:
     if snapshot is None:
         return None
-    return {slot: portrait.state["n"] for slot, portrait in snapshot.portraits.items()}
+    return {slot: portrait.state.get("n") for slot, portrait in snapshot.portraits.items()}
 
 
 def contents(
