@@ -85,7 +85,6 @@ _NUMBERS: Final = {
     apsw.PermissionsError: errno.EACCES,
     apsw.BusyError: errno.EBUSY,
     apsw.LockedError: errno.EBUSY,
-    apsw.CantOpenError: errno.ENOENT,
     apsw.NoMemError: errno.ENOMEM,
 }
 

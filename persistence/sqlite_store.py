@@ -163,8 +163,10 @@ class SqliteStore(Store):
             await trio.lowlevel.checkpoint()
             return
         try:
-            with _patient(self._timeout), suppress(Exception):
+            with _patient(self._timeout) as scope, suppress(Exception):
                 await opened.connection.aclose()
+            if scope.cancelled_caught:
+                trio.lowlevel.spawn_system_task(_close_at_last, opened.connection)
         finally:
             if opened.lock is not None:
                 self._files.close(opened.lock)
@@ -220,6 +222,15 @@ class SqliteStore(Store):
 def _patient(seconds: float) -> trio.CancelScope:
     """Nobody cancels what is in it, but it ends."""
     return trio.CancelScope(shield=True, deadline=trio.current_time() + seconds)
+
+
+async def _close_at_last(connection: apsw.AsyncConnection) -> None:
+    """Close it when the disk lets go of it; in any case its thread ends then."""
+    try:
+        await connection.aclose()
+    except BaseException:
+        connection.async_controller.close()  # type: ignore[no-untyped-call]
+        raise
 
 
 def _need_apsw() -> None:
