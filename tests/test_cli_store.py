@@ -160,9 +160,14 @@ def test_copies_of_every_kind_hold_the_same(folder: Path) -> None:
 
 def held_by(folder: Path, name: str) -> dict[int, Portrait]:
     """What is in a database, or in a plain journal."""
-    kind = SyrupStore if name == "plain" else SqliteStore
-    snapshot = trio.run(kind(folder / name, read_only=True).open)
-    return snapshot.portraits
+    store = (SyrupStore if name == "plain" else SqliteStore)(folder / name, read_only=True)
+
+    async def read() -> dict[int, Portrait]:
+        snapshot = await store.open()
+        await store.aclose()
+        return snapshot.portraits
+
+    return trio.run(read)
 
 
 def test_nothing_is_overwritten(folder: Path) -> None:
