@@ -92,7 +92,8 @@ def verify(target: Target) -> None:
     """Read all of it."""
     facts = _inspect(target)
     objects = len(facts.snapshot.portraits) if facts.snapshot else 0
-    sys.stdout.write(f"{target.path} is sound: {objects} objects, {len(facts.checkpoints)} checkpoints\n")
+    found = f"{_count(objects, 'object')}, {_count(len(facts.checkpoints), 'checkpoint')}"
+    sys.stdout.write(f"{target.path} is sound: {found}\n")
     if facts.unfinished:
         say(f"{facts.unfinished} bytes at its end are of a commit that did not end, or not yet", mark="note")
 
@@ -166,7 +167,7 @@ def copy(source: Target, path: str, sealing: Unlocking, *, at: int | None, kind:
     found = source.store(read_only=True, at=at) if at else source.store(read_only=True)
     with _explained(f"{source.path} to {path}"), _bar("copying"):
         objects = trio.run(copy_store, found, target)
-    sys.stdout.write(f"{path}: {objects} objects\n")
+    sys.stdout.write(f"{path}: {_count(objects, 'object')}\n")
     say("never use a store and its copy at the same time", mark="note")
 
 
@@ -220,6 +221,10 @@ def _bar(what: str) -> Iterator[Progress]:
 
 def _advance(bar: Bar, task: Any, done: int, total: int) -> None:
     bar.update(task, completed=done, total=max(total, 1), amount=f"{total:,} bytes")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def _console() -> Console:
