@@ -26,7 +26,7 @@ __all__ = ["SyrupStore"]
 
 _T = TypeVar("_T")
 
-_SLICE: Final = 1 << 18
+_SLICE: Final = 1 << 15
 """Bytes that a compaction carries over between two commits."""
 
 
