@@ -130,6 +130,8 @@ class Database:
         """Make ready for reading only, and check that this is a store."""
         with explained(self.path):
             self.connection.set_busy_timeout(_BUSY)
+            self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            self.connection.pragma("query_only", True)
             self._is_new()
 
     def _is_new(self) -> bool:

@@ -152,7 +152,9 @@ class SqliteStore(Store):
         opened = self._taken()
         try:
             await self._bounded(opened, lambda: opened.database.append(deltas))
-        except OSError as error:
+        except (TypeError, ValueError):
+            raise  # refused, and nothing was written
+        except Exception as error:
             self._failure = error
             raise
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from cli_kit import assert_one_line, run, serving
+from cli_kit import PATIENCE, Terminal, assert_one_line, run, serving
 from goblins_py.abc import Delta, Portrait
 from goblins_py.syrup import Map, Record, Symbol
 from journal_kit import KEY
@@ -192,6 +192,19 @@ def test_a_key_is_needed_and_never_taken_from_the_command_line(folder: Path) -> 
     err = store(folder, "info", "sealed", "--key", KEY.hex(), code=2)
     assert "list of processes" in err
     assert KEY.hex() not in err
+
+
+def test_who_sits_at_a_terminal_is_asked(folder: Path) -> None:
+    """What is typed is not shown; a wrong one is a clear error."""
+    for typed, code, word in ((KEY.hex(), 0, "is sound: 3 objects"), ("00" * 32, 1, "another one")):
+        screen = Terminal(folder, "store", "verify", "sealed")
+        try:
+            screen.expect("Key: ")
+            screen.type(typed)
+            assert typed not in screen.expect(word)
+            assert code == screen.process.wait(PATIENCE)
+        finally:
+            screen.close()
 
 
 @pytest.mark.parametrize("command", ["info", "verify", "dump", "compact", "history"])

@@ -118,6 +118,27 @@ async def test_without_apsw_the_error_says_what_to_install(tmp_path: Path) -> No
     assert b"pip install 'goblins_py[sqlite]'" in done.stdout
 
 
+async def test_looking_changes_nothing(tmp_path: Path) -> None:
+    """Not even the log that a killed process left is taken into the database; and it is read all the same."""
+    path, left = tmp_path / "vat.sqlite", tmp_path / "left.sqlite"
+    store = SqliteStore(path)
+    await store.open()
+    await store.commit([FIRST])
+    for suffix in ("", "-wal"):
+        (tmp_path / f"left.sqlite{suffix}").write_bytes((tmp_path / f"vat.sqlite{suffix}").read_bytes())
+    await store.aclose()
+    before = left.read_bytes(), (tmp_path / "left.sqlite-wal").read_bytes()
+    for _ in range(2):
+        reader = SqliteStore(left, read_only=True)
+        assert cells(await reader.open()) == {0: 0}
+        with pytest.raises(PersistenceError, match="read-only"):
+            await reader.commit([cell(0, "never")])
+        await reader.aclose()
+    assert before == (left.read_bytes(), (tmp_path / "left.sqlite-wal").read_bytes())
+    assert not (tmp_path / "left.sqlite.lock").exists()
+    assert await contents(left) == {0: 0}
+
+
 # --- damage ---------------------------------------------------------------------
 
 

@@ -17,7 +17,20 @@ from faulty_files import FaultyFiles, When, disk_full
 from goblins_py.abc import Delta, Portrait
 from goblins_py.errors import StoreCorruptError, StoreLockedError, SyrupEncodeError, VersionMismatchError
 from goblins_py.syrup import Record, Symbol, encode
-from journal_kit import DELTAS, FIRST, PATH, cell, cells, contents, disk_with, image, opened, raise_at, states
+from journal_kit import (
+    DELTAS,
+    FIRST,
+    KEY,
+    PATH,
+    cell,
+    cells,
+    contents,
+    disk_with,
+    image,
+    opened,
+    raise_at,
+    states,
+)
 from persistence import SyrupStore
 from persistence._files import FileLayer
 from persistence._frames import HEAD_SIZE, FileHeader, frame
@@ -28,12 +41,15 @@ from persistence._records import join_records
 
 
 @pytest.mark.trio
+@pytest.mark.parametrize("options", [{}, {"key": KEY, "history": 2, "checkpoint_every": 0}])
 @pytest.mark.parametrize("name", ["write", "sync"])
 @pytest.mark.parametrize("when", list(When))
-async def test_failed_commit_stops_the_store_until_it_is_reopened(name: str, when: When) -> None:
+async def test_failed_commit_stops_the_store_until_it_is_reopened(
+    name: str, when: When, options: dict[str, object]
+) -> None:
     """A full disk: the error reaches the vat, nothing more is taken, nothing acknowledged is lost."""
     files = FaultyFiles()
-    store = SyrupStore(PATH, _files=files)
+    store = SyrupStore(PATH, _files=files, **options)
     await store.open()
     await store.commit([FIRST])
     files.trap = lambda _, operation: (when, disk_full()) if operation == name else None
@@ -48,7 +64,7 @@ async def test_failed_commit_stops_the_store_until_it_is_reopened(name: str, whe
     assert cells(await store.open()) == {0: 0}
     await store.commit([cell(0, "found")])
     await store.aclose()
-    assert contents(files) == {0: "found"}
+    assert contents(files, key=options.get("key")) == {0: "found"}
 
 
 @pytest.mark.parametrize("seed", range(20))
