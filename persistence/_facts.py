@@ -12,7 +12,7 @@ from goblins_py.abc import Snapshot
 __all__ = ["Checkpoint", "Progress", "StoreFacts"]
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Told how many bytes of how many are done; called from another thread."""
+"""Told how many bytes of how many are done; maybe from another thread."""
 
 
 @attrs.frozen

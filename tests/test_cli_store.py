@@ -120,8 +120,7 @@ def test_verify_finds_damage(folder: Path, name: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("name", EACH, ids=lambda name: name[0])
 def test_compact_makes_the_file_smaller_and_loses_nothing(folder: Path, name: tuple[str, ...]) -> None:
     """The checkpoints stay."""
-    before = [store(folder, command, *name, "--json") for command in ("dump", "history")]
-    path = folder / name[0]
+    path, before = folder / name[0], (held_by(folder, name[0]), checkpoints(folder, name[0]))
     if name[0] != "db":
         with path.open("ab") as file:
             file.write(bytes(5000))  # what file systems leave after a crash
@@ -129,7 +128,7 @@ def test_compact_makes_the_file_smaller_and_loses_nothing(folder: Path, name: tu
     out = store(folder, "compact", *name)
     assert f"{path.stat().st_size:,}" in out
     assert path.stat().st_size <= size
-    assert before == [store(folder, command, *name, "--json") for command in ("dump", "history")]
+    assert before == (held_by(folder, name[0]), checkpoints(folder, name[0]))
 
 
 def test_copies_of_every_kind_hold_the_same(folder: Path) -> None:
@@ -158,16 +157,20 @@ def test_copies_of_every_kind_hold_the_same(folder: Path) -> None:
     assert "coins  0" in store(folder, "dump", "past")
 
 
+def reader(folder: Path, name: str):
+    kinds = {"plain": {}, "sealed": {"key": KEY}}
+    if name in kinds:
+        return SyrupStore(folder / name, read_only=True, **kinds[name])
+    return SqliteStore(folder / name, read_only=True)
+
+
 def held_by(folder: Path, name: str) -> dict[int, Portrait]:
-    """What is in a database, or in a plain journal."""
-    store = (SyrupStore if name == "plain" else SqliteStore)(folder / name, read_only=True)
+    """What is in a database, or in a journal."""
+    return trio.run(reader(folder, name).inspect).snapshot.portraits
 
-    async def read() -> dict[int, Portrait]:
-        snapshot = await store.open()
-        await store.aclose()
-        return snapshot.portraits
 
-    return trio.run(read)
+def checkpoints(folder: Path, name: str) -> object:
+    return trio.run(reader(folder, name).inspect).checkpoints
 
 
 def test_nothing_is_overwritten(folder: Path) -> None:
@@ -207,7 +210,7 @@ def test_who_sits_at_a_terminal_is_asked(folder: Path) -> None:
             screen.close()
 
 
-@pytest.mark.parametrize("command", ["info", "verify", "dump", "compact", "history"])
+@pytest.mark.parametrize("command", ["dump", "compact"])
 def test_what_is_no_store_is_refused(folder: Path, command: str) -> None:
     """Missing: 2; another file, or a newer format: 1; each in one line with its name."""
     (folder / "note").write_text("hello")

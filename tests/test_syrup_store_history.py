@@ -11,7 +11,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faulty_files import FaultyFiles
+from faulty_files import FaultyFiles, When, disk_full
 from goblins_py.abc import Delta, Portrait, Snapshot
 from goblins_py.errors import PersistenceError, StoreLockedError
 from journal_kit import FIRST, KEY, PATH, Cells, Clock, cell, cells, opened, states
@@ -228,6 +228,46 @@ async def test_compaction_goes_on_beside_commits(tmp_path: Path) -> None:
     assert found is not None
     assert found[5000] == len(between) - 1
     assert {slot: found[slot] for slot in big} == {slot: each.state["n"] for slot, each in big.items()}
+
+
+@pytest.mark.parametrize("name", ["create", "write new", "sync new", "replace"])
+async def test_a_compaction_that_was_asked_for_and_fails_says_so(name: str) -> None:
+    """The error reaches who asked; the store goes on, and the next one works."""
+    files = FaultyFiles()
+    store = SyrupStore(PATH, _files=files, history=2)
+    await store.open()
+    await store.commit([FIRST])
+    files.trap = lambda _, operation: (When.HALF, disk_full()) if operation == name else None
+    with pytest.raises(OSError, match="No space left"):
+        await store.compact()
+    await store.commit([cell(1, "goes on")])
+    files.trap = lambda number, operation: None
+    await store.compact()
+    await store.commit([cell(2, "and on")])
+    await store.aclose()
+    assert list(files.names) == [PATH]
+    journal, found = opened(files)
+    journal.close()
+    assert found == {0: 0, 1: "goes on", 2: "and on"}
+
+
+async def test_a_cancelled_compaction_goes_on_with_the_commits(tmp_path: Path) -> None:
+    """Nothing is lost, and it is not begun again."""
+    path = tmp_path / "vat.syrup"
+    store = SyrupStore(path, min_compact=1 << 30)
+    await store.open()
+    await store.commit([FIRST, Delta({n: Portrait("a.A", 0, {"n": bytes(1000)}) for n in range(1, 400)})])
+    await store.commit([Delta(removed=frozenset(range(1, 300)))])
+    with trio.CancelScope() as scope:
+        await store.compact(lambda done, total: scope.cancel())
+    assert scope.cancelled_caught
+    for count in range(30):
+        await store.commit([cell(0, count)])
+    await store.aclose()
+    assert path.stat().st_size < 150_000
+    found = cells(await past_now(path))
+    assert found is not None
+    assert (found[0], len(found)) == (29, 101)
 
 
 async def test_no_commit_carries_over_more_than_its_share() -> None:
