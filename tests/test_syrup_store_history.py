@@ -173,13 +173,16 @@ async def test_every_checkpoint_is_a_state_that_there_was(
         journal.close()
     journal, found = opened(files, min_compact=0, history=history, key=key)
     before = journal.compactions
+    kept = [each.number for each in journal.index.checkpoints]
+    earlier = [past_in(files, number, key) for number in kept]
     while journal.compactions == before:
         journal.compact(1)
-    kept = [each.number for each in journal.index.checkpoints]
+    assert kept == [each.number for each in journal.index.checkpoints]
     journal.close()
     possible = states(given_) if runs else [None]
     assert found == possible[-1]
     pasts = [past_in(files, number, key) for number in kept]
+    assert pasts == earlier
     assert len(pasts) <= history
     position = 0
     for state in pasts:
