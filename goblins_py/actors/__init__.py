@@ -3,9 +3,9 @@
 from goblins_py.actors._behaviour import actor, become, live, value
 from goblins_py.actors._environment import PersistenceEnv, persistent_name
 from goblins_py.actors._joiners import all_of, any_of, race, timeout
-from goblins_py.actors._keeper import GraphKeeper, Roots
+from goblins_py.actors._keeper import GraphKeeper
 from goblins_py.actors._on import HandlerTurn, Resolver, make_promise, on, on_sever, resolver_for
-from goblins_py.actors._outgoing import Flushed, Introduce, Lost, Outgoing
+from goblins_py.actors._outgoing import Flushed, Introduce, Lost, Outgoing, Pursuit
 from goblins_py.actors._outside import listen_outside, run_outside, send_outside, sender_for
 from goblins_py.actors._passable import passable
 from goblins_py.actors._portrait import Delta, Portrait, Snapshot
@@ -22,6 +22,7 @@ from goblins_py.actors._promise import (
     Select,
     outcome_of,
     promise_told,
+    reconnect,
     unwrap,
 )
 from goblins_py.actors._reference import (
@@ -35,10 +36,12 @@ from goblins_py.actors._reference import (
     method_symbol,
     ref_to,
 )
+from goblins_py.actors._roots import Roots, RootsPlan
 from goblins_py.actors._selection import Selection, SelectionKind
 from goblins_py.actors._send import Sender, call, make_message, send, send_only, untag
 from goblins_py.actors._spawn import implant, spawn
 from goblins_py.actors._turn import Effect, Home, Host, current_turn, require_turn
+from goblins_py.actors._upgrade import upgrade
 from goblins_py.actors._vat import Churn, Keeper, Vat
 
 __all__ = [
@@ -65,11 +68,13 @@ __all__ = [
     "PersistenceEnv",
     "Portrait",
     "Promise",
+    "Pursuit",
     "Ref",
     "RemotePending",
     "Resolve",
     "Resolver",
     "Roots",
+    "RootsPlan",
     "Select",
     "Selection",
     "SelectionKind",
@@ -99,6 +104,7 @@ __all__ = [
     "persistent_name",
     "promise_told",
     "race",
+    "reconnect",
     "ref_to",
     "require_turn",
     "resolver_for",
@@ -111,5 +117,6 @@ __all__ = [
     "timeout",
     "untag",
     "unwrap",
+    "upgrade",
     "value",
 ]

@@ -39,6 +39,7 @@ __all__ = [
     "Select",
     "outcome_of",
     "promise_told",
+    "reconnect",
     "select",
     "unwrap",
 ]
@@ -135,10 +136,12 @@ class Listener(ABC):
 
     Attributes:
         in_order: it also wants to know that all that was sent to the promise before has arrived.
+        abroad: a peer waits by it.
     """
 
     __slots__ = ()
     in_order: bool = False
+    abroad: bool = False
 
     def owns(self, promise: Promise[object]) -> bool:
         """Is it the peer that will settle this promise? Then it waits for itself, and is told so."""
@@ -409,6 +412,15 @@ def unwrap(outcome: Outcome, *, keep_traceback: bool = False) -> object:
     if isinstance(outcome, Broken):
         raise outcome.reason if keep_traceback else outcome.reason.with_traceback(None)
     return outcome.value
+
+
+def reconnect(thing: Ref[Any] | Promise[Any], old: Connector, new: Connector) -> None:
+    """What was to be reached by one connector, over which nothing has ever arrived, is reached by another."""
+    if isinstance(thing, Ref):
+        if thing._connector is old:
+            thing._connector = new
+    elif isinstance(thing._state, RemotePending) and thing._state.connector is old:
+        thing._state.connector = new
 
 
 def promise_told(home: Home, listener: Listener | None) -> Promise[object]:

@@ -3,95 +3,43 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, cast
 
 import attrs
 
+from goblins_py.abc import Asker
 from goblins_py.actors import (
     PersistenceEnv,
     Promise,
+    Pursuit,
     Ref,
     actor,
+    all_of,
     live,
     on,
     require_turn,
     send,
     spawn,
 )
-from goblins_py.captp import Session, SessionLimits
+from goblins_py.captp import Session, SessionLimits, read_path
 from goblins_py.errors import (
     HandoffError,
     LocatorError,
     NetlayerError,
-    UnknownSwissNumError,
     UnknownTransportError,
 )
 from goblins_py.locators import PeerLocator, Sturdyref, parse_uri
+from goblins_py.runtime._grants import Grant, Shelf
 from goblins_py.runtime._introductions import Introductions
+from goblins_py.runtime._registry import Registry
 from goblins_py.runtime._switchboard import HANDSHAKE_TIMEOUT, Switchboard
 from goblins_py.syrup import Map, Symbol
 
-__all__ = ["Bootstrap", "MyCapn", "Registry", "mycapn_env", "spawn_mycapn"]
-
-_SWISS_BYTES: Final = 32
+__all__ = ["Bootstrap", "MyCapn", "mycapn_env", "spawn_mycapn"]
 
 _log = logging.getLogger("goblins_py.runtime")
-
-
-@actor
-class Registry:
-    """Objects by swiss number. Whoever has this can reach everything that is registered."""
-
-    _objects: Map[bytes, Ref[Any]] = Map()
-    _numbers: Map[Ref[Any], bytes] = Map()
-
-    def register(self, ref: Ref[Any], swiss_num: bytes | None = None) -> bytes:
-        """Register an object.
-
-        Args:
-            swiss_num: of your own choice; None makes 32 random bytes.
-
-        Returns:
-            Its swiss number; the old one if it is registered already.
-        """
-        _check_reference(ref)
-        known = self._numbers.get(ref)
-        if known is not None:
-            return known
-        _check_swiss_num(swiss_num)
-        number = swiss_num or require_turn().home.host.random_bytes(_SWISS_BYTES)
-        if number in self._objects:
-            raise ValueError("another object is registered under this swiss number")
-        self._objects = self._objects.set(number, ref)
-        self._numbers = self._numbers.set(ref, number)
-        return number
-
-    def fetch(self, swiss_num: bytes) -> Ref[Any]:
-        """The object. Raises `UnknownSwissNumError`."""
-        ref = self._objects.get(swiss_num)
-        if ref is None:
-            raise UnknownSwissNumError("no object is registered under this swiss number")
-        return ref
-
-    def unregister(self, ref: Ref[Any]) -> bool:
-        """Forget an object: its sturdyrefs are worth nothing from now on. False if it was not registered."""
-        number = self._numbers.get(ref)
-        if number is None:
-            return False
-        self._objects = self._objects.delete(number)
-        self._numbers = self._numbers.delete(ref)
-        return True
-
-
-def _check_swiss_num(number: object) -> None:
-    if number is not None and type(number) is not bytes:
-        raise TypeError("a swiss number is bytes")
-
-
-def _check_reference(ref: object) -> None:
-    if not isinstance(ref, Ref):
-        raise TypeError("only references can be registered, not promises or values")
 
 
 @actor
@@ -117,6 +65,12 @@ class Bootstrap:
         introductions, session = self._desk()
         return introductions.withdraw(session, envelope)
 
+    def chase(self, promise: object, path: object) -> None:
+        """Look whether a promise waits for itself over several peers. Raises `TypeError`: malformed."""
+        if not isinstance(promise, Promise):
+            raise TypeError("only a promise can be chased")
+        require_turn().effects.append(Pursuit(promise, read_path(path)))
+
     def _desk(self) -> tuple[Introductions, Session]:
         if self._introductions is None or self._session is None:
             raise HandoffError("there is no session")
@@ -136,8 +90,9 @@ class MyCapn:
 
     _netlayers: Map[str, Ref[Any]]
     _registry: Ref[Registry]
-    _limits: Map[str, int] = Map()
+    _limits: Map[str, float] = Map()
     _handshake: float = HANDSHAKE_TIMEOUT
+    _may_dial: Ref[Any] | None = None
     _switchboard: Switchboard | None = live()
     _broken: dict[str, BaseException] | None = live()
 
@@ -154,25 +109,84 @@ class MyCapn:
 
     def _make_switchboard(self) -> Switchboard:
         vat: Any = require_turn().home
-        limits = SessionLimits(**self._limits)
+        limits = SessionLimits(**cast("Map[str, Any]", self._limits))
         make_bootstrap = partial(Bootstrap.of, self._registry)
-        return Switchboard(vat, vat.host.io, make_bootstrap, limits=limits, handshake=self._handshake)
+        return Switchboard(
+            vat,
+            vat.host.io,
+            make_bootstrap,
+            limits=limits,
+            handshake=self._handshake,
+            may_dial=self._may_dial,
+        )
 
-    def register(self, ref: Ref[Any], transport: str | Symbol) -> Promise[Sturdyref]:
+    def register(
+        self,
+        ref: Ref[Any],
+        transport: str | Symbol,
+        *,
+        label: str | None = None,
+        valid_for: float | None = None,
+    ) -> Promise[Sturdyref]:
         """Make an object reachable.
 
         Args:
             transport: the name of the netlayer that it shall be reached by.
+            label: for whom: each label has a sturdyref of its own, which can be taken back alone.
+            valid_for: seconds until the sturdyref is worth nothing; None is for ever. With a label that is
+                there already it counts from now, and None leaves its expiry as it is.
 
         Returns:
-            A promise of its sturdyref, the same for every time.
+            A promise of its sturdyref: the same for every time; with a label the same for each time with
+            this label; with `valid_for` and no label another one each time.
 
         Raises:
             UnknownTransportError: no such netlayer. NetlayerError: it could not be set up.
         """
-        netlayer = self._netlayer(_name(transport))
-        number: bytes = self._registry.register(ref)
+        name = _name(transport)
+        netlayer = self._netlayer(name)
+        number: bytes = self._registry.register(ref, transport=name, label=label, valid_for=valid_for)
         return on(netlayer.our_location(), lambda location: Sturdyref(location, number))
+
+    def unregister(self, target: Ref[Any] | Sturdyref | str, *, label: str | None = None) -> Promise[bool]:
+        """Take sturdyrefs back: they are answered like any that never were. References stay good.
+
+        Args:
+            target: an object, for all of its sturdyrefs; or one sturdyref, or its URI.
+            label: of an object's sturdyrefs only the one for this label.
+
+        Returns:
+            A promise of False if there was nothing to take back.
+
+        Raises:
+            LocatorError: malformed. UnknownTransportError: no netlayer for it.
+        """
+        if isinstance(target, Ref):
+            return on(self._registry.unregister(target, label=label))
+        sturdyref = _sturdyref(target)
+        ours = self._netlayer(sturdyref.peer.transport).our_location()
+        return on(
+            ours,
+            lambda location: location == sturdyref.peer and self._registry.unregister(sturdyref.swiss_num),
+        )
+
+    def sturdyrefs(self, ref: Ref[Any] | None = None) -> Promise[tuple[Map[str, Any], ...]]:
+        """What was given out, oldest first: all, or all of one object.
+
+        Returns:
+            A promise of one `Map` for each: `sturdyref`, `object`, `label` (or None), `registered` and
+            `expires` (seconds since 1970, or None).
+        """
+        usable = [name for name in self._netlayers if name not in (self._broken or {})]
+        locations = all_of(*[self._netlayers[name].our_location() for name in usable])
+
+        def listed(locations: tuple[PeerLocator, ...]) -> tuple[Map[str, Any], ...]:
+            found: tuple[Map[str, Any], ...] = self._registry.sturdyrefs(
+                Map(zip(usable, locations, strict=True)), ref
+            )
+            return found
+
+        return on(locations, listed)
 
     def enliven(self, target: Sturdyref | str) -> Promise[Any]:
         """A promise of the object behind a sturdyref or its URI; an object of our own is itself.
@@ -220,7 +234,7 @@ class MyCapn:
         return on(self._netlayer(transport).our_location())
 
     def get_registry(self) -> Ref[Registry]:
-        """The registry: `register`, `fetch`, `unregister`."""
+        """The registry: `register`, `fetch`, `unregister`, by swiss numbers."""
         return self._registry
 
     def _netlayer(self, name: str) -> Ref[Any]:
@@ -244,7 +258,13 @@ def _sturdyref(target: object) -> Sturdyref:
 
 
 mycapn_env = PersistenceEnv(
-    MyCapn, Registry, leaves={"ocapn-peer": PeerLocator, "ocapn-sturdyref": Sturdyref}
+    MyCapn,
+    named={
+        "goblins_py.runtime._mycapn.Registry": Registry,  # where it once was: stores have it so
+        "goblins_py.runtime.Grant": Grant,
+        "goblins_py.runtime.Shelf": Shelf,
+    },
+    leaves={"ocapn-peer": PeerLocator, "ocapn-sturdyref": Sturdyref},
 )
 """What a persistent vat needs to save and restore a mycapn, and sturdyrefs in anybody's state."""
 
@@ -253,12 +273,17 @@ def spawn_mycapn(
     *netlayers: Ref[Any],
     limits: SessionLimits | None = None,
     handshake_timeout: float = HANDSHAKE_TIMEOUT,
+    may_dial: Ref[Any] | Callable[[PeerLocator, Asker], bool] | None = None,
 ) -> Ref[MyCapn]:
     """Spawn a mycapn in the current vat, over netlayers of the same vat.
 
     Args:
         limits: of each session.
         handshake_timeout: seconds from a connection to the peer's op:start-session.
+        may_dial: whether a peer (`Asker`) may make us dial a locator, by giving us somebody's object or
+            otherwise: a near object that is called with both, or a function (which no persistent vat can
+            save). None: link-local addresses never, loopback and private ones only for peers that are
+            themselves at one, also where a name leads to them. What our own program asks for is dialled.
 
     Raises:
         NetlayerError: two of one name.
@@ -266,5 +291,6 @@ def spawn_mycapn(
     named: dict[str, Ref[Any]] = {netlayer.netlayer_name(): netlayer for netlayer in netlayers}
     if len(named) != len(netlayers):
         raise NetlayerError("two netlayers of one name")
-    bounds: Map[str, int] = Map(attrs.asdict(limits) if limits is not None else {})
-    return spawn(MyCapn, Map(named), spawn(Registry), bounds, float(handshake_timeout))
+    bounds: Map[str, float] = Map(attrs.asdict(limits) if limits is not None else {})
+    policy = may_dial if may_dial is None or isinstance(may_dial, Ref) else spawn(may_dial)
+    return spawn(MyCapn, Map(named), spawn(Registry), bounds, float(handshake_timeout), policy)
