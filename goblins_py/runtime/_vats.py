@@ -188,6 +188,7 @@ async def open_persistent_vat(
 
 async def _bring_up(opened: OpenVat, keeper: GraphKeeper, plan: RootsPlan, store: Store) -> Any:
     snapshot = await store.open()
+    opened._host.has_store = True
     vat = opened.vat
     if snapshot is None:
 
@@ -231,7 +232,7 @@ async def _hosted(
         if host.io is not None:
             host.io.close()
         host.end()
-        if store is not None:
+        if store is not None and host.has_store:  # else another vat may have it open
             await store.aclose()
     if body_error is not None and not isinstance(body_error, trio.Cancelled):
         raise body_error
