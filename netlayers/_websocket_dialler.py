@@ -136,7 +136,7 @@ class WebsocketDialler(NearOnly):
         await connection.send(message)
         answer = await connection.receive()
         if not answer:
-            raise NetlayerError("it hung up instead of proving who it is")
+            raise NetlayerError(f"it hung up instead of proving that it is {designator[:8]}…")
         if not check_auth_answer(designator, message, answer):
             text = f"at {target} (websocket) somebody answered who is not {designator[:8]}…"
             raise DesignatorMismatchError(text)

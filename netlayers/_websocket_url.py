@@ -19,6 +19,7 @@ TRANSPORT: Final = "websocket"
 
 _PORTS: Final = {"ws": 80, "wss": 443}
 _NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*\.?")
+_VISIBLE: Final = re.compile(r"[^\x00-\x20\x7f]*")
 _RESOURCE: Final = re.compile(r"/[!-~]*")
 
 
@@ -63,6 +64,8 @@ def read_target(locator: PeerLocator) -> Target:
 
 def read_url(url: str) -> Target:
     """Read a `ws://` or `wss://` URL. Raises `InvalidHintError`."""
+    if not _VISIBLE.fullmatch(url):  # urlsplit drops line ends, which must never reach a request
+        raise InvalidHintError("the url holds blanks or control characters")
     try:
         parts = urlsplit(url)
         port = parts.port

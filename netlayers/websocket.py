@@ -8,7 +8,7 @@ messages. The work is done outside of turns, by `_websocket_listener` and `_webs
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -70,7 +70,7 @@ class WebsocketNetlayer(Netlayer):
     verify_certificates: bool = True
     certificate: CertificateSource = SelfSigned()
     designator_key: bytes | None = None
-    allow_origins: Sequence[str] = ()
+    allow_origins: tuple[str, ...] = ()
     site: str | None = None
     bind: str | None = None
     listen: bool = True
