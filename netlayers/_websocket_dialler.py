@@ -18,7 +18,7 @@ from websockets.http11 import Response
 from websockets.protocol import Event
 from websockets.uri import WebSocketURI
 
-from goblins_py.abc import WITHOUT_IDENTITIES, Connection, Io, NearOnly, Proof
+from goblins_py.abc import WITHOUT_IDENTITIES, Asker, Connection, Io, NearOnly, Proof
 from goblins_py.errors import ConnectFailedError, DesignatorMismatchError, NetlayerError
 from goblins_py.locators import PeerLocator
 from netlayers._tcp_connection import TcpConnection
@@ -64,11 +64,14 @@ class WebsocketDialler(NearOnly):
     max_message_size: int
     _context: SSL.Context | None = attrs.field(init=False, default=None, repr=False)
 
-    async def dial(self, locator: PeerLocator, limit: float = DIAL_TIMEOUT) -> WebsocketConnection:
+    async def dial(
+        self, locator: PeerLocator, limit: float = DIAL_TIMEOUT, *, asked_by: Asker | None = None
+    ) -> WebsocketConnection:
         """Connect to the peer that `locator` designates; returns when it has proved that it is that one.
 
         Args:
             limit: seconds for all of it.
+            asked_by: see `Io.dial`.
 
         Raises:
             UnknownTransportError, InvalidHintError: see `read_target`. DesignatorMismatchError:
@@ -79,7 +82,7 @@ class WebsocketDialler(NearOnly):
         try:
             self._check(target)
             with trio.fail_after(limit):
-                return await self._reach(target, locator.designator)
+                return await self._reach(target, locator.designator, asked_by)
         except trio.TooSlowError:
             raise _failure(target, [f"{target}: no answer within {limit:g} s"]) from None
         except DesignatorMismatchError:
@@ -97,8 +100,8 @@ class WebsocketDialler(NearOnly):
                 " verify_certificates=False (--insecure)"
             )
 
-    async def _reach(self, target: Target, designator: str) -> WebsocketConnection:
-        sock = await self.io.dial(target.host, target.port)
+    async def _reach(self, target: Target, designator: str, asked_by: Asker | None) -> WebsocketConnection:
+        sock = await self.io.dial(target.host, target.port, asked_by)
         try:
             stream = await self._open_stream(sock, target, designator)
             protocol = ClientProtocol(_uri(target), max_size=MAX_AUTH_SIZE, logger=SILENT)

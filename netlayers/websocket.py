@@ -13,9 +13,9 @@ from typing import Final
 
 import attrs
 
-from goblins_py.abc import UNPROVED, WITHOUT_IDENTITIES, Connection, Establisher, Io, Netlayer
+from goblins_py.abc import UNPROVED, WITHOUT_IDENTITIES, Asker, Connection, Establisher, Io, Netlayer
 from goblins_py.actors import PersistenceEnv, Promise, actor, live
-from goblins_py.errors import InvalidHintError, NetlayerError
+from goblins_py.errors import GoblinsError, InvalidHintError, NetlayerError
 from goblins_py.locators import PeerLocator
 from netlayers._certificate_sources import CertificateSource, PemFiles, SelfSigned
 from netlayers._listening_host import address_to_bind, is_reachable
@@ -25,7 +25,7 @@ from netlayers._websocket_door import Door, read_site
 from netlayers._websocket_keepalive import Keepalive
 from netlayers._websocket_listener import WebsocketListener, WebsocketTerms
 from netlayers._websocket_tls import server_context
-from netlayers._websocket_url import TRANSPORT, authority, origin_of, read_url
+from netlayers._websocket_url import TRANSPORT, authority, origin_of, read_target, read_url
 
 __all__ = ["WebsocketNetlayer", "websocket_env"]
 
@@ -104,10 +104,18 @@ class WebsocketNetlayer(Netlayer):
         designator = self._ready().key.designator
         return PeerLocator(TRANSPORT, designator, {"url": self._announced()} if self.listen else None)
 
-    def connect_to(self, locator: PeerLocator) -> Promise[Connection]:
+    def can_reach(self, locator: PeerLocator) -> bool:
+        """See `Netlayer.can_reach`. Whoever only dials has no hints."""
+        try:
+            read_target(locator)
+        except GoblinsError:
+            return False
+        return True
+
+    def connect_to(self, locator: PeerLocator, asked_by: Asker | None = None) -> Promise[Connection]:
         """See `Netlayer.connect_to`. The hint `url` is dialled, as it stands."""
         dialler = self._ready()
-        return dialler.io.start(_connect, dialler, locator)
+        return dialler.io.start(_connect, dialler, locator, asked_by)
 
     def reload_certificate(self) -> None:
         """Show what the source has now, as after SIGHUP. Sessions go on.
@@ -213,8 +221,8 @@ def _check_url(url: str) -> None:
         raise NetlayerError(f"url: {error}") from None
 
 
-async def _connect(dialler: WebsocketDialler, locator: PeerLocator) -> Connection:
-    return await dialler.dial(locator)
+async def _connect(dialler: WebsocketDialler, locator: PeerLocator, asked_by: Asker | None) -> Connection:
+    return await dialler.dial(locator, asked_by=asked_by)
 
 
 async def _watch(

@@ -32,7 +32,7 @@ class Pump:
     """One connection's tasks.
 
     Args:
-        notice: told of `Started`, `Severed` and `Introduced`; effects go to the vat.
+        notice: told of all events but effects, which go to the vat.
         handshake: seconds until the peer's op:start-session must be here.
     """
 
@@ -55,6 +55,7 @@ class Pump:
         self._sending = False
         self._lost = False
         self._output = trio.Event()
+        self._receipts = 0
         self._drained = trio.Event()
         self._severed = trio.Event()
         session.on_output = self._on_output
@@ -64,6 +65,7 @@ class Pump:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_handshake)
+                nursery.start_soon(self._watch_idleness)
                 nursery.start_soon(self._write_forever)
                 nursery.start_soon(self._end_with_session, nursery.cancel_scope)
                 self._host.flush_soon(self)
@@ -115,6 +117,7 @@ class Pump:
             if not data:
                 self._lose("the peer closed the connection")
                 return
+            self._receipts += 1
             self._host.feed(self._sort(session.receive(data, whole=self._whole)))
 
     async def _wait_for_room(self) -> None:
@@ -127,12 +130,12 @@ class Pump:
     def _sort(self, events: list[Event]) -> list[Effect]:
         effects = []
         for event in events:
-            if isinstance(event, Started | Severed | Introduced):
+            if isinstance(event, Effect):
+                effects.append(event)
+            else:
                 if isinstance(event, Severed):
                     self._severed.set()
                 self._notice(event)
-            else:
-                effects.append(event)
         return effects
 
     def _lose(self, reason: str) -> None:
@@ -150,6 +153,23 @@ class Pump:
             self._session.abort(f"no op:start-session within {self._handshake:g} s")
             self.tell()
             await self._connection.aclose()
+
+    async def _watch_idleness(self) -> None:
+        """Where the connection would not notice that the peer is gone: ask, and sever if nothing comes."""
+        idle = 0 if self._connection.notices_loss else self._session.limits.idle
+        asked = False
+        while idle:
+            receipts = self._receipts
+            await trio.sleep(idle)
+            if receipts != self._receipts:
+                asked = False
+            elif asked:
+                self._lose(f"the peer said nothing for {2 * idle:g} s")
+                await self._connection.aclose()
+                return
+            else:
+                asked = True
+                self._session.ask_for_life()
 
     # --- out -----------------------------------------------------------------------
 
