@@ -6,7 +6,7 @@ one deadline for all of it, 16 KiB of request, 4 KiB for each message until both
 
 from __future__ import annotations
 
-import logging
+import http
 import os
 import socket
 from collections.abc import Callable
@@ -38,8 +38,6 @@ from netlayers._websocket_door import Door
 from netlayers._websocket_keepalive import Keepalive
 
 __all__ = ["WebsocketListener", "WebsocketTerms"]
-
-logger = logging.getLogger(__name__)
 
 _LARGEST_REQUEST: Final = 16 * 1024
 """Bytes of request line and headers."""
@@ -114,15 +112,15 @@ class WebsocketListener(Reception):
         protocol = ServerProtocol(max_size=MAX_AUTH_SIZE, logger=SILENT)
         request, events = await _read_request(stream, protocol)
         challenge = self._random_bytes(CHALLENGE_SIZE)
-        if request is None:
-            response = None
-        else:
-            response = self._terms.door.answer(protocol, request, challenge)
-            protocol.send_response(response)
-        await stream.send(b"".join(protocol.data_to_send()) or b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        if not _is_open(response):
+        response = None if request is None else self._terms.door.answer(protocol, request, challenge)
+        if response is None or response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            await stream.send(_farewell(protocol, response))
             self.pages += 1
             return None
+        if protocol.eof_sent:
+            raise NetlayerError("what followed its request is no websocket")
+        protocol.send_response(response)
+        await stream.send(b"".join(protocol.data_to_send()))
         connection = WebsocketConnection(stream, protocol, events)
         await self._authenticate(connection, challenge)
         return connection
@@ -165,5 +163,8 @@ async def _read_request(stream: Connection, protocol: ServerProtocol) -> tuple[R
             raise NetlayerError(f"its request has over {_LARGEST_REQUEST} bytes")
 
 
-def _is_open(response: Response | None) -> bool:
-    return response is not None and response.status_code == 101
+def _farewell(protocol: ServerProtocol, response: Response | None) -> bytes:
+    """What is said to somebody who gets no websocket."""
+    if response is not None:
+        return response.serialize()
+    return b"".join(protocol.data_to_send()) or b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"
