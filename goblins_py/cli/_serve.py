@@ -142,20 +142,31 @@ async def _bring_up(options: ServeOptions, program: Program, args: tuple[object,
     env = make_env([program.module], PersistenceEnv(named={"goblins-served": Served}))
     opening = open_persistent_vat(env, roots, store, name=name, verbose=options.verbose_errors)
     async with opening as (vat, restored):
-        mycapn, served = _roots_of(restored, options, program)
+        mycapn, desk, served = _roots_of(restored, options)
+        if desk.what != program.name:
+            _check_former_name(desk.what, options, program, env=env)
+            await vat.run(setattr, desk, "what", program.name)
         yield _Up(vat, mycapn, served, restored=not made)
 
 
-def _roots_of(roots: Any, options: ServeOptions, program: Program) -> tuple[Ref[Any], Ref[Any]]:
-    """Mycapn and the object, if this store is one that `goblins serve` made for this class."""
+def _roots_of(roots: Any, options: ServeOptions) -> tuple[Ref[Any], Served, Ref[Any]]:
+    """What `goblins serve` made when it made this store."""
     desk = roots[1]._behaviour if isinstance(roots, tuple) and len(roots) == 3 else None
     if not isinstance(desk, Served):
         raise Failure(
             ExitCode.BROKEN, f"{options.store} holds another program's objects: goblins serve did not make it"
         )
-    if desk.what != program.name:
-        raise Failure(ExitCode.BROKEN, f"{options.store} holds a {desk.what}, not a {program.name}")
-    return roots[0], roots[2]
+    return roots[0], desk, roots[2]
+
+
+def _check_former_name(what: str, options: ServeOptions, program: Program, *, env: PersistenceEnv) -> None:
+    """See whether an environment of the module says that this is a former name of the class."""
+    try:
+        same = env.class_named(what) is program.actor
+    except UnknownObjectError:
+        same = False
+    if not same:
+        raise Failure(ExitCode.BROKEN, f"{options.store} holds a {what}, not a {program.name}")
 
 
 async def _reload_certificate(up: _Up) -> None:
