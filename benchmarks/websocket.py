@@ -63,29 +63,42 @@ def megabytes() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
-async def serve(pipe: Pipe) -> None:
-    """The other process: one echo object, reached by each netlayer in a vat of its own."""
-    async with open_vat("wss") as a, open_vat("ws") as b, open_vat("tcp-tls") as c:
-        uris = {}
-        for vat, name in ((a, "wss"), (b, "ws"), (c, "tcp-tls")):
-            make = partial(NETLAYERS[name], "127.0.0.1", max_connections=MOST)
-            mycapn = await vat.run(lambda make=make: spawn_mycapn(make()))
-            echo = await vat.run(spawn, Echo)
-            sturdyref = await vat.send(mycapn).register(echo, parse_transport(name))
-            uris[name] = sturdyref.uri
-        pipe.send(uris)
+async def serve(pipe: Pipe, name: str) -> None:
+    """Another process: an echo object, reached by one netlayer."""
+    async with open_vat(name) as vat:
+        make = partial(NETLAYERS[name], "127.0.0.1", max_connections=MOST)
+        mycapn = await vat.run(lambda: spawn_mycapn(make()))
+        echo = await vat.run(spawn, Echo)
+        transport = name if name == "tcp-tls" else "websocket"
+        pipe.send((await vat.send(mycapn).register(echo, transport)).uri)
         while await trio.to_thread.run_sync(pipe.recv) == "memory":
             pipe.send(megabytes())
 
 
-def parse_transport(name: str) -> str:
-    """`ws` and `wss` are one transport."""
-    return name if name == "tcp-tls" else "websocket"
-
-
-def serve_process(pipe: Pipe) -> None:
+def serve_process(pipe: Pipe, name: str) -> None:
     """Entry of the other process."""
-    trio.run(serve, pipe)
+    trio.run(serve, pipe, name)
+
+
+class Server:
+    """That process, seen from here."""
+
+    def __init__(self, name: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=serve_process, args=(theirs, name), daemon=True)
+        self._process.start()
+        self.uri: str = self._pipe.recv()
+
+    def megabytes(self) -> float:
+        """What it uses."""
+        self._pipe.send("memory")
+        return float(self._pipe.recv())
+
+    def end(self) -> None:
+        """Let it go."""
+        self._pipe.send("end")
+        self._process.join(30)
 
 
 async def round_trips(vat: OpenVat, echo: object, seconds: float) -> float:
@@ -139,9 +152,9 @@ async def measure(uris: dict[str, str], seconds: float) -> dict[str, list[float]
     return found
 
 
-async def hold_idle(uri: str, count: int, ask: Callable[[], float], *, name: str) -> float:
+async def hold_idle(server: Server, count: int, name: str) -> float:
     """KB of the server for each of so many sessions with nothing to say."""
-    locator = parse_uri(uri).peer
+    locator = parse_uri(server.uri).peer
     async with open_vat() as vat:
         netlayer = await vat.run(partial(NETLAYERS[name], listen=False))
         await vat.run(netlayer.setup, vat.io, None)
@@ -156,10 +169,10 @@ async def hold_idle(uri: str, count: int, ask: Callable[[], float], *, name: str
 
         for _ in range(20):  # what the first ones need is not theirs alone
             await greet()
-        before = ask()
+        before = server.megabytes()
         for _ in range(count):
             await greet()
-        used = ask() - before
+        used = server.megabytes() - before
         for connection in connections:
             await connection.aclose()
     return used / count * 1e3
@@ -173,27 +186,19 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve_process, args=(theirs,), daemon=True)
-    process.start()
-    uris = ours.recv()
-
-    def ask() -> float:
-        ours.send("memory")
-        return float(ours.recv())
-
-    rows = trio.run(measure, uris, options.seconds)
-    for name, uri in uris.items():
-        held = trio.run(partial(hold_idle, uri, options.idle, ask, name=name))
+    servers = {name: Server(name) for name in NETLAYERS}
+    rows = trio.run(measure, {name: server.uri for name, server in servers.items()}, options.seconds)
+    for server in servers.values():
+        server.end()
+    for name in NETLAYERS:
+        server = Server(name)  # a fresh one: memory that was used before would be used again
+        held = trio.run(hold_idle, server, options.idle, name)
         rows[f"{name}: KB per idle connection at {options.idle}"] = [held]
-        time.sleep(options.idle / 100)  # ending so many sessions at once takes the server a while
-    ours.send("done")
-    process.join(10)
+        server.end()
     if options.json:
         json.dump(rows, sys.stdout)
         return
-    print(f"two processes, {os.cpu_count()} cores: min, median, max")
+    print(f"two processes at a time, {os.cpu_count()} cores: min, median, max")
     for name, values in rows.items():
         print(f"  {name:44} {min(values):9,.1f} {statistics.median(values):9,.1f} {max(values):9,.1f}")
 
