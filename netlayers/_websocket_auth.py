@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import Final
 
 import attrs
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
 
 from goblins_py.errors import LocatorError, NetlayerError, SyrupDecodeError
 from goblins_py.locators import base32_decode, base32_encode
@@ -168,9 +169,10 @@ def _fits(public: bytes, data: bytes, written: Value) -> bool:
 
 
 def _verify(public: bytes, data: bytes, signature: bytes) -> bool:
+    # By libsodium, because it refuses keys of small order: with those, anybody can sign. OpenSSL takes them.
     try:
-        ed25519.Ed25519PublicKey.from_public_bytes(public).verify(signature, data)
-    except (InvalidSignature, ValueError):
+        VerifyKey(public).verify(data, signature)
+    except (BadSignatureError, ValueError):
         return False
     return True
 

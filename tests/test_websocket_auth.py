@@ -122,6 +122,17 @@ def test_proof_is_good_for_one_challenge_and_one_acceptor():
             proved_dialler(bad, challenge, acceptor)
 
 
+@pytest.mark.parametrize("public", [bytes(32), b"\1" + bytes(31), b"\xec" + b"\xff" * 30 + b"\x7f"])
+def test_keys_that_anybody_can_sign_for_prove_nothing(public):
+    """Points of small order: a signature of zeros fits every fourth or eighth message, or all."""
+    signatures = [bytes(64), public + bytes(32), b"\1" + bytes(63)]
+    for number in range(32):
+        challenge = bytes([number]) * 32
+        for signature in signatures:
+            with pytest.raises(NetlayerError, match="does not hold"):
+                proved_dialler(NONCE + public + signature, challenge, ALICE.designator)
+
+
 @pytest.mark.parametrize("size", [0, 32, 64, 127, 129])
 def test_other_payloads_prove_nothing_and_are_no_lie(size):
     """Goblins and Endo send 32 bytes."""

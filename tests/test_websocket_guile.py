@@ -81,3 +81,22 @@ async def test_guile_calls_our_objects(guile, encrypted):
                 passed, complaints = await trio.to_thread.run_sync(peer.results)
     assert [] == complaints
     assert passed >= ALMOST_ALL
+
+
+@pytest.mark.slow
+async def test_guile_may_be_idle(guile):
+    """After 30 s without a frame it would ping, unmasked, and be hung up on: it never comes to that."""
+
+    async def be_idle(encrypted):
+        async with open_vat() as vat:
+            make = partial(spawn, WebsocketNetlayer, "127.0.0.1", encrypted=encrypted)
+            mycapn = await vat.run(lambda: spawn_mycapn(make()))
+            sturdyref = await vat.send(mycapn).register(await vat.run(spawn, Playground), "websocket")
+            with guile("idle.scm", sturdyref.uri, "40") as peer:
+                assert "ok" == await trio.to_thread.run_sync(peer.next_line)
+                assert "DONE" == await trio.to_thread.run_sync(peer.next_line)
+
+    with trio.fail_after(PATIENCE * 3):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(be_idle, False)
+            nursery.start_soon(be_idle, True)
