@@ -29,6 +29,8 @@ SILENT.disabled = True
 
 _MOST_QUEUED: Final = 256
 """Frames that may wait to go out; beyond it control frames are not answered."""
+_MOST_IN_A_ROW: Final = 64
+"""Messages that are received before others may run."""
 _MOST_FRAGMENTS: Final = 2**16
 """Fragments of one message; a proxy may cut it every 4 KiB, a hostile peer everywhere."""
 
@@ -49,6 +51,7 @@ class WebsocketConnection(Connection):
         self._protocol = protocol
         self._proof = UNPROVED
         self._messages: deque[bytes] = deque()
+        self._in_a_row = 0  # messages received since others could run
         self._parts = bytearray()  # of a message that comes in fragments
         self._fragments = 0  # how many of it
         self._queue: deque[bytes] = deque()  # frames on their way out, the first perhaps in part
@@ -171,7 +174,7 @@ class WebsocketConnection(Connection):
         if self._closed:
             raise trio.ClosedResourceError("this connection was closed here")
         if self._has_something():
-            await trio.lowlevel.checkpoint()
+            await self._pause()
         while not self._has_something():
             self._waiting_since = trio.current_time()
             try:
@@ -180,6 +183,15 @@ class WebsocketConnection(Connection):
                 self._waiting_since = None
             self._feed(data)
         return self._next()
+
+    async def _pause(self) -> None:
+        """A checkpoint; but the messages of one read are had in a row, as those of a stream are."""
+        self._in_a_row += 1
+        if self._messages and self._in_a_row < _MOST_IN_A_ROW:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            self._in_a_row = 0
+            await trio.lowlevel.checkpoint()
 
     async def await_first_message(self) -> bool:
         """Wait until something can be received; False: the connection has ended instead.
