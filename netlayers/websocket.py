@@ -184,8 +184,10 @@ class WebsocketNetlayer(Netlayer):
         if self.url is not None:
             return self.url
         path = self._path()
-        scheme = "wss" if self.encrypted else "ws"
-        return f"{scheme}://{authority(str(self.host).strip('[]'))}:{self.port}{'' if path == '/' else path}"
+        return f"{self._base()}:{self.port}{'' if path == '/' else path}"
+
+    def _base(self) -> str:
+        return f"{'wss' if self.encrypted else 'ws'}://{authority(str(self.host).strip('[]'))}"
 
     def _path(self) -> str:
         if self.path is not None:
@@ -194,20 +196,17 @@ class WebsocketNetlayer(Netlayer):
 
     def _certified_host(self) -> str:
         """What a certificate has to be for: behind a proxy that passes TLS on, the name in the URL."""
-        return str(self.host) if self.url is None else read_url(self.url).host
+        return read_url(self.url or self._base()).host
 
     def _origins(self) -> frozenset[str]:
         """Whose pages may connect: those that are served from where we are reached, and those allowed."""
-        here = read_url(
-            f"{'wss' if self.encrypted else 'ws'}://{authority(str(self.host).strip('[]'))}:{self.port}"
-        )
+        here = read_url(f"{self._base()}:{self.port}")
         hosts = _LOOPBACK_NAMES if here.host in _LOOPBACK_NAMES else {here.host}
-        targets = [attrs.evolve(here, host=host) for host in hosts]
+        ours = [attrs.evolve(here, host=host) for host in hosts]
         if self.url is not None:
-            targets.append(read_url(self.url))
-        return frozenset(
-            [*map(origin_of, targets), *(origin.lower().rstrip("/") for origin in self.allow_origins)]
-        )
+            ours.append(read_url(self.url))
+        allowed = (origin.lower().rstrip("/") for origin in self.allow_origins)
+        return frozenset([*map(origin_of, ours), *allowed])
 
 
 websocket_env = PersistenceEnv(WebsocketNetlayer, SelfSigned, PemFiles)

@@ -70,6 +70,15 @@ async def test_url_is_announced_as_given_or_as_it_is(fields, url):
         assert alice.our_location().hints["url"] == url.replace("PORT", str(alice.port))
 
 
+async def test_names_beyond_ascii_are_certified_as_dns_has_them():
+    """And a name that DNS cannot have is refused."""
+    async with an_io() as io:
+        alice = set_up(io, "münchen.example", bind="127.0.0.1")
+        assert alice._certified_host() == "xn--mnchen-3ya.example"
+        with pytest.raises(NetlayerError, match="no name"):
+            set_up(io, "-a.example", bind="127.0.0.1")
+
+
 async def test_ipv6_addresses_are_dialled_in_brackets():
     """Both loopback addresses are listened on."""
     async with an_io() as io:
