@@ -232,6 +232,21 @@ def test_callbacks_are_called_and_kept(ask):
     assert [["so", "so"], [1, 2]] == ask(script)
 
 
+def test_only_own_methods_can_be_called(ask):
+    """What they share among themselves by `this`, and what they inherit, is nobody's business."""
+    script = """
+        class Counter { inherited() { return "no"; } }
+        const counter = Object.assign(new Counter(), { count: 0, up() { return ++this.count; } });
+        await object.call("hold", far(counter));
+        const got = [];
+        for (const name of ["up", "up", "count", "inherited", "constructor", "to-string"]) {
+          got.push(await object.call("poke", sym(name)).catch(() => "refused"));
+        }
+        return got;
+    """
+    assert [1, 2, "refused", "refused", "refused", "refused"] == ask(script)
+
+
 def test_promises_pass_as_arguments(ask):
     """Ours become theirs."""
     script = (

@@ -320,7 +320,10 @@ async function greet(wire, designator) {
 
 class Far {
   #methods;
-  constructor(methods) { this.#methods = new Map(Object.entries(methods)); }
+  constructor(methods) {
+    const own = Object.entries(methods).filter(([, method]) => typeof method === "function");
+    this.#methods = new Map(own.map(([name, method]) => [name, method.bind(methods)]));
+  }
   method(name) { return this.#methods.get(name); }
 }
 
