@@ -12,6 +12,7 @@ import rich_click as click
 
 from goblins_py.cli._arguments import ArgumentCommand, read_uri
 from goblins_py.cli._failure import Failure
+from goblins_py.cli._store import store
 
 __all__ = ["goblins", "main"]
 
@@ -200,6 +201,9 @@ def demo() -> None:
     from goblins_py.cli._demo import demo
 
     demo()
+
+
+goblins.add_command(store)
 
 
 def _log_to_stderr(default: int = logging.WARNING) -> None:
