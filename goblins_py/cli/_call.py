@@ -86,7 +86,7 @@ async def _call(request: Request) -> object:
 
 async def _reach(vat: OpenVat, request: Request) -> object:
     kind = NETLAYERS[request.sturdyref.peer.transport]
-    mycapn = await vat.run(lambda: spawn_mycapn(kind.dialling(request.insecure)))
+    mycapn = await vat.run(lambda: spawn_mycapn(kind.dialling(insecure=request.insecure)))
     try:
         target: object = await vat.send(mycapn).enliven(request.sturdyref)
     except NetlayerError as error:

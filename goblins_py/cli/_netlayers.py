@@ -53,13 +53,13 @@ class NetlayerKind:
     Attributes:
         env: what saves and restores it.
         listening: spawns one that others can reach; in a turn.
-        dialling: spawns one that only reaches others, if asked so without checks; in a turn.
+        dialling: spawns one that only reaches others; in a turn. Given `insecure=True`, without checks.
         options: those of the command line that only some netlayers have.
     """
 
     env: PersistenceEnv
     listening: Callable[[Reach], Ref[Any]]
-    dialling: Callable[[bool], Ref[Any]]
+    dialling: Callable[..., Ref[Any]]
     options: frozenset[str] = frozenset()
 
 
@@ -82,12 +82,14 @@ NETLAYERS: Final[dict[str, NetlayerKind]] = {
     "tcp-tls": NetlayerKind(
         env=tcp_tls_env,
         listening=lambda reach: spawn(TcpTlsNetlayer, reach.host, reach.port),
-        dialling=lambda _insecure: spawn(TcpTlsNetlayer, listen=False),
+        dialling=lambda *, insecure=False: spawn(TcpTlsNetlayer, listen=False),
     ),
     "websocket": NetlayerKind(
         env=websocket_env,
         listening=_listening_websocket,
-        dialling=lambda insecure: spawn(WebsocketNetlayer, listen=False, verify_certificates=not insecure),
+        dialling=lambda *, insecure=False: spawn(
+            WebsocketNetlayer, listen=False, verify_certificates=not insecure
+        ),
         options=frozenset({"insecure", "cert", "key", "url", "allow_origins"}),
     ),
 }

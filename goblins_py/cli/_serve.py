@@ -111,7 +111,7 @@ async def _serve(options: ServeOptions, program: Program, args: tuple[object, ..
     numbers = [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if options.cert else [])]
     with trio.open_signal_receiver(*numbers) as signals:
         async with _bring_up(options, program, args) as up:
-            uris = [await _share(up, index, options) for index in range(len(options.netlayers))]
+            uris = [await _share(up, name, options) for name in options.netlayers]
             _introduce(options, program, up, uris)
             sys.stdout.write("".join(f"{uri.uri}\n" for uri in uris))
             sys.stdout.flush()
@@ -180,18 +180,22 @@ async def _reload_certificate(up: _Up) -> None:
         say("the certificate was read again.")
 
 
-async def _share(up: _Up, index: int, options: ServeOptions) -> Sturdyref:
-    """Install a netlayer, if this mycapn has none of the kind yet, and give the object out by it."""
-    netlayer = options.netlayers[index]
-    reach = Reach(
+def _reach_of(options: ServeOptions, netlayer: str) -> Reach:
+    ports = dict(zip(options.netlayers, options.ports, strict=False))
+    return Reach(
         options.host or "127.0.0.1",
-        options.ports[index] if options.ports else None,
+        ports.get(netlayer),
         insecure=options.insecure,
         cert=options.cert,
         key=options.key,
         url=options.url,
         allow_origins=options.allow_origins,
     )
+
+
+async def _share(up: _Up, netlayer: str, options: ServeOptions) -> Sturdyref:
+    """Install the netlayer, if this mycapn has none of the kind yet, and give the object out by it."""
+    reach = _reach_of(options, netlayer)
 
     def install() -> None:
         try:
@@ -248,9 +252,9 @@ def _notes(options: ServeOptions, up: _Up, uris: Sequence[Sturdyref]) -> Iterato
         return
     if options.args:
         yield f"--arg is ignored: {options.store} has the object already, with its state"
-    for index, uri in enumerate(uris):
+    for uri in uris:
         host, port = address_of(uri.peer)
-        wanted = options.host or host, options.ports[index] if options.ports else port
+        wanted = options.host or host, _reach_of(options, uri.peer.transport).port or port
         if options.url is None and wanted != (host, port):
             yield f"--host and --port are ignored: URIs given out by {options.store} say {host}, port {port}"
 
