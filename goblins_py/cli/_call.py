@@ -34,14 +34,18 @@ class Request:
     Attributes:
         message: the arguments; the method's symbol, if one is named, is the first.
         timeout: seconds for all of it; None waits for ever.
+        insecure: whoever is on the way may listen, if the netlayer lets them.
     """
 
     sturdyref: Sturdyref
     message: tuple[object, ...]
     timeout: float | None
+    insecure: bool = False
 
 
-def make_request(uri: str, method: str | None, args: Sequence[str], *, timeout: float) -> Request:
+def make_request(
+    uri: str, method: str | None, args: Sequence[str], *, timeout: float, insecure: bool = False
+) -> Request:
     """Read the command line; nothing is sent yet. Raises `Failure`."""
     try:
         sturdyref = Sturdyref.from_uri(uri)
@@ -56,7 +60,7 @@ def make_request(uri: str, method: str | None, args: Sequence[str], *, timeout: 
         message = (*name, *map(read_argument, args))
     except (ValueError, TypeError) as error:
         raise Failure(ExitCode.USAGE, printable(f"bad argument: {error}")) from None
-    return Request(sturdyref, message, timeout or None)
+    return Request(sturdyref, message, timeout or None, insecure)
 
 
 def call(request: Request) -> object:
@@ -73,18 +77,18 @@ async def _call(request: Request) -> object:
     async with open_vat("goblins call") as vat:
         try:
             with trio.fail_after(limit):
-                target = await _reach(vat, request.sturdyref)
+                target = await _reach(vat, request)
                 doing = "waiting for the answer"
                 return await _send(vat, target, request)
         except trio.TooSlowError:
             raise Failure(ExitCode.TIMED_OUT, f"timed out after {limit:g} s while {doing}") from None
 
 
-async def _reach(vat: OpenVat, sturdyref: Sturdyref) -> object:
-    kind = NETLAYERS[sturdyref.peer.transport]
-    mycapn = await vat.run(lambda: spawn_mycapn(kind.dialling()))
+async def _reach(vat: OpenVat, request: Request) -> object:
+    kind = NETLAYERS[request.sturdyref.peer.transport]
+    mycapn = await vat.run(lambda: spawn_mycapn(kind.dialling(insecure=request.insecure)))
     try:
-        target: object = await vat.send(mycapn).enliven(sturdyref)
+        target: object = await vat.send(mycapn).enliven(request.sturdyref)
     except NetlayerError as error:
         raise Failure(ExitCode.UNREACHABLE, one_line(error)) from None
     except SessionSeveredError as error:
