@@ -38,7 +38,7 @@ from persistence._new_file import NewFile, Sealing, start_new_file
 from persistence._records import Change, CheckpointRecord, Graph, encode_change, encode_checkpoint, merge
 from persistence._sealing import Vault
 
-__all__ = ["Journal", "Options"]
+__all__ = ["REWRITE", "Journal", "Options"]
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ _SLICE: Final = 8 << 10
 """The least that a commit carries over while a compaction is under way, in bytes."""
 _PACE: Final = 4
 """Or this many times what it wrote."""
+REWRITE: Final = 1 << 20
+"""What a compaction that nobody else waits for carries over at a time."""
 
 
 @attrs.frozen
@@ -111,6 +113,7 @@ class Journal:
         records = encode_change(change)
         if not records:
             return
+        self._renew()
         stamp = self._due_stamp()
         stamps = [] if stamp is None else [encode_checkpoint(stamp.checkpoint)]
         extents = self._write([*stamps, *(record for _, record in records)])
@@ -133,6 +136,7 @@ class Journal:
             raise ValueError("this store keeps no checkpoints: open it with history=N")
         if self.graph is None:
             raise ValueError("a store that holds nothing has no state to keep")
+        self._renew()
         self._marked_at = self.options.clock()
         stamp = self._next_stamp(self._marked_at)
         self._write([encode_checkpoint(stamp.checkpoint)])
@@ -152,6 +156,18 @@ class Journal:
         if self.failure is not None:
             number = getattr(self.failure, "errno", None) or errno.EIO
             raise OSError(number, f"the store failed earlier ({type(self.failure).__name__}); reopen it")
+
+    def _renew(self) -> None:
+        """A file of an old format cannot take all records of this one: the first commit makes a new file.
+
+        Not before: who opens a store and cannot use it leaves it for the program that wrote it.
+        """
+        try:
+            while self.sealing.header.version < VERSION:
+                self.compact(REWRITE)
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
 
     def _write(self, records: Sequence[bytes]) -> list[Extent]:
         """One frame, durable; or fail for good. Returns where in the file the records are."""
@@ -224,11 +240,10 @@ class Journal:
         return compaction.done, compaction.total
 
     def needs_rewriting(self) -> bool:
-        """Whether to compact before any use: an old format, or more than three quarters out of date."""
+        """Whether to compact before any use: more than three quarters are out of date."""
         waste = self.end - self.index.live
-        return self.sealing.header.version < VERSION or (
-            self.end > self.options.min_compact and waste > 3 * self.index.live
-        )
+        is_large = self.end > self.options.min_compact and waste > 3 * self.index.live
+        return is_large and self.sealing.header.version == VERSION
 
     def _tend(self, written: int) -> None:
         """After each commit: a piece of a compaction, if one is under way or worth it."""

@@ -10,8 +10,7 @@ from typing import Final
 
 from goblins_py.abc import Snapshot
 from persistence._files import FileLayer
-from persistence._frames import VERSION
-from persistence._journal import Journal, Options
+from persistence._journal import REWRITE, Journal, Options
 from persistence._new_file import Sealing, start_new_file, temporary_path
 from persistence._reading import Contents, Unlocked, read_contents, unlock
 from persistence._sealing import NO_SECRET, Secret, Vault
@@ -21,7 +20,6 @@ __all__ = ["open_journal"]
 _log = logging.getLogger(__name__)
 
 _KDF_SALT_SIZE: Final = 16
-_REWRITE: Final = 1 << 20
 _DEFAULTS: Final = Options()
 
 
@@ -105,15 +103,12 @@ def _settle(journal: Journal) -> None:
 
 
 def _rewrite_if_needed(journal: Journal) -> None:
-    """Reading took the time of the whole file: now is when a large waste is got rid of cheaply.
-
-    A file of an old format cannot take all records of this one, so that it must succeed.
-    """
+    """Reading took the time of the whole file: now is when a large waste is got rid of cheaply."""
     while journal.needs_rewriting() and not journal.compactions:
         try:
-            journal.compact(_REWRITE)
+            journal.compact(REWRITE)
         except Exception as error:
-            if journal.sealing.header.version < VERSION or journal.failure is not None:
+            if journal.failure is not None:
                 raise
             journal.put_off_compaction(error)
             return

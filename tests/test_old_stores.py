@@ -21,7 +21,7 @@ from goblins_py.abc import Snapshot
 from goblins_py.errors import UnknownObjectError, UpgradeFailedError, VersionMismatchError
 from goblins_py.syrup import Record
 from old_stores_kit import GENERATIONS, make_store, store_of
-from persistence import SyrupStore
+from persistence import SyrupStore, copy_store
 
 
 @value(version=1)
@@ -235,7 +235,8 @@ async def test_a_store_that_could_not_be_upgraded_is_as_it_was(
 
 async def test_a_crash_after_an_upgrade_leaves_all_of_it_or_nothing(copy_of, tmp_path) -> None:
     """It is one frame: cut anywhere, the store is the old one, and is upgraded at the next start."""
-    path = copy_of(0)
+    path = tmp_path / "todays.syrup"
+    await copy_store(SyrupStore(copy_of(0)), SyrupStore(path))  # of this format, so that it is appended to
     before = path.read_bytes()
     async with todays(SyrupStore(path)):
         pass

@@ -272,17 +272,35 @@ async def test_stores_of_every_format_still_open(
     await store.aclose()
 
 
+def test_an_old_format_is_kept_until_the_first_commit() -> None:
+    """Who opens it and cannot use what is in it leaves it for the program that wrote it."""
+    data = (FIXTURES / "format-1.syrup").read_bytes()
+    files = disk_with(data)
+    journal, _ = opened(files)
+    journal.close()
+    assert files.names[PATH].data == data
+    journal, _ = opened(files)
+    journal.append([cell(9, "new")])
+    journal.close()
+    assert files.names[PATH].data.startswith(b"goblins-store 2 ")
+
+
 def test_a_rewrite_of_an_old_format_that_fails_leaves_the_store_as_it_was() -> None:
-    """A full disk: the error says so, nothing is changed, and the lock is free."""
+    """A full disk: the commit says so, nothing is changed, and no more is taken."""
     data = (FIXTURES / "format-1.syrup").read_bytes()
     for name in ("create", "write new", "sync new", "replace"):
         files = disk_with(data)
+        journal, _ = opened(files)
         files.trap = lambda _, operation, name=name: (When.HALF, disk_full()) if operation == name else None
         with pytest.raises(OSError, match="No space left"):
-            opened(files)
+            journal.append([cell(9, "new")])
+        files.trap = lambda number, name: None
+        with pytest.raises(OSError, match="failed earlier"):
+            journal.append([cell(9, "new")])
+        journal.close()
         assert files.names[PATH].data == data
         assert not files.handles
-        files.trap = lambda number, name: None
         journal, _ = opened(files)
+        journal.append([cell(9, "new")])
         journal.close()
         assert files.names[PATH].data.startswith(b"goblins-store 2 ")
