@@ -74,6 +74,20 @@ class Connection(NearOnly, ABC):
         """
         return None
 
+    @property
+    def keepalive(self) -> float | None:
+        """Seconds of silence after which the far end is asked for a sign of life, by CapTP; None: never.
+
+        For transports that cannot notice by themselves that it is gone. Never changes. Optional: the
+        default is None.
+        """
+        return None
+
+    @property
+    def why_lost(self) -> str | None:
+        """Why `send` and `receive` raise BrokenResourceError, if the netlayer knows. Optional."""
+        return None
+
     @abstractmethod
     async def send(self, data: bytes) -> None:
         """Send all of `data`; returns when the system has taken it.

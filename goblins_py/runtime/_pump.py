@@ -15,6 +15,7 @@ from goblins_py.abc import Connection
 from goblins_py.actors import Effect
 from goblins_py.captp import Event, Introduced, Session, SessionState, Severed, Started
 from goblins_py.runtime._host import TrioHost
+from goblins_py.runtime._keepalive import Keepalive
 
 __all__ = ["Pump"]
 
@@ -57,6 +58,8 @@ class Pump:
         self._output = trio.Event()
         self._drained = trio.Event()
         self._severed = trio.Event()
+        interval = connection.keepalive
+        self._keepalive = None if interval is None else Keepalive(host.vat, session, interval)
         session.on_output = self._on_output
 
     async def run(self) -> None:
@@ -66,6 +69,8 @@ class Pump:
                 nursery.start_soon(self._watch_handshake)
                 nursery.start_soon(self._write_forever)
                 nursery.start_soon(self._end_with_session, nursery.cancel_scope)
+                if self._keepalive is not None:
+                    nursery.start_soon(self._keepalive.watch, self._give_up)
                 self._host.flush_soon(self)
                 await self._read_all()
                 nursery.cancel_scope.cancel()
@@ -110,11 +115,13 @@ class Pump:
             try:
                 data = await self._connection.receive()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._lose("the connection was lost")
+                self._lose(self._connection.why_lost or "the connection was lost")
                 return
             if not data:
                 self._lose("the peer closed the connection")
                 return
+            if self._keepalive is not None:
+                self._keepalive.heard()
             self._host.feed(self._sort(session.receive(data, whole=self._whole)))
 
     async def _wait_for_room(self) -> None:
@@ -150,6 +157,10 @@ class Pump:
             self._session.abort(f"no op:start-session within {self._handshake:g} s")
             self.tell()
             await self._connection.aclose()
+
+    def _give_up(self, reason: str) -> None:
+        self._session.abort(reason)
+        self.tell()
 
     # --- out -----------------------------------------------------------------------
 
@@ -199,7 +210,7 @@ class Pump:
             try:
                 await self._write_all()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._lose("the connection was lost")
+                self._lose(self._connection.why_lost or "the connection was lost")
                 return
             finally:
                 self._sending = False

@@ -1,0 +1,244 @@
+"""What an account is behind its two objects: the desk that opens sessions, and the endpoint and controller.
+
+The desk is never given out. The endpoint is public: all that it can do is to knock. The controller belongs to
+the account's client, which registers a listener with it and dials through it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final, cast
+
+from goblins_py.actors import Promise, Ref, Resolver, actor, live, make_promise, on, send, spawn, timeout
+from goblins_py.errors import ConnectFailedError, GoblinsError, NetlayerError, Refusal
+from goblins_py.locators import PeerLocator, Sturdyref
+from goblins_py.relay._hop import Hop
+from goblins_py.relay._leg import Leg
+from goblins_py.relay._quota import Meter, Quota
+from goblins_py.relay._yard import Yard
+from goblins_py.runtime import Asker
+from goblins_py.syrup import Map
+from netlayers import prelay_endpoint
+
+__all__ = ["Desk", "PrelayController", "PrelayEndpoint"]
+
+PATIENCE: Final = 25.0
+"""Seconds for a session to be opened, the wait for a client that is not there included. Less than a dialler's
+own patience, so that it hears why."""
+
+
+@actor
+class Desk:
+    """One account at work. Its name, its quota and whether it was used are state; sessions are not."""
+
+    name: str
+    quota: Map[str, int]
+    mycapn: Ref[Any]
+    used: bool = False
+    removed: bool = False
+    _yard: Yard | None = live()
+    _meter: Meter | None = live()
+    _legs: set[Leg] | None = live()
+    _listener: Ref[Any] | None = live()
+    _awaited: tuple[Promise[Any], Resolver[Any]] | None = live()
+    _here: PeerLocator | None = live()
+
+    def open(self, yard: Yard, here: PeerLocator) -> None:
+        """Begin to work, after spawn and after restore."""
+        self._yard, self._here = yard, here
+        self._meter = Meter(Quota.of(self.quota), yard.io.now)
+        self._legs = set()
+
+    def close(self, reason: str) -> None:
+        """The account is removed: its sessions end, and no more begin."""
+        self.removed = True
+        for leg in tuple(self._legs or ()):
+            leg.end(reason)
+
+    def is_used(self) -> bool:
+        """Has its client registered a listener, ever?"""
+        return self.used
+
+    def statistics(self) -> Map[str, object]:
+        """What it uses now."""
+        _, meter = self._running()
+        return Map(
+            {
+                "name": self.name,
+                "used": self.used,
+                "online": self._listener is not None,
+                "dialled": meter.dialled,
+                "accepted": meter.accepted,
+                "queued_bytes": meter.queued,
+                "sent_bytes": meter.sent,
+                "received_bytes": meter.received,
+                "aborted": meter.aborted,
+            }
+        )
+
+    # --- the client's listener -----------------------------------------------------
+
+    def listen(self, listener: object) -> None:
+        """The account's client takes sessions from now on; a former listener gets none any more."""
+        yard, _ = self._running()
+        if not isinstance(listener, Ref) or listener._connector is None:
+            raise Refusal("a session listener is an object of the client's")
+        if not self.used:
+            self.used = True
+        if self._listener is not None:
+            yard.leave(self._listener, self)
+        self._listener = listener
+        yard.watch(listener, self, partial(self._listener_lost, listener))
+        if self._awaited is not None:
+            (_, resolver), self._awaited = self._awaited, None
+            resolver.fulfill(listener)
+
+    def _listener_lost(self, listener: Ref[Any], reason: str) -> None:
+        if self._listener is listener:
+            self._listener = None
+
+    def _listening(self) -> Ref[Any] | Promise[Any]:
+        if self._listener is not None:
+            return self._listener
+        if self._awaited is None:
+            self._awaited = make_promise()
+        return self._awaited[0]
+
+    # --- sessions --------------------------------------------------------------------
+
+    def accept(self, other_side: object) -> Promise[Any]:
+        """Somebody knocks: a promise of the object to deliver to this account's client by."""
+        yard, meter = self._running()
+        if not yard.is_deliverable(other_side):
+            raise Refusal("an endpoint is called with the object to deliver to")
+        if meter.accepted >= meter.quota.sessions:
+            raise Refusal("this peer has as many sessions as its relay allows")
+        leg = self._new_leg("accepted")
+        self._join(leg, cast("Ref[Any]", other_side), leg.other_side_lost)
+        leg.outward = Hop(cast("Ref[Any]", other_side), meter)
+        session_out = spawn(leg.session_out)
+        answer = timeout(send(self._listening()).incoming_session(session_out), PATIENCE)
+        return on(
+            answer, partial(self._accepted, leg), partial(self._failed, leg, "the peer does not answer")
+        )
+
+    def _accepted(self, leg: Leg, deliver_in: object) -> Ref[Any]:
+        yard, meter = self._running()
+        if not isinstance(deliver_in, Ref) or deliver_in._connector is None:
+            leg.end("the peer's client gave nothing to deliver to")
+            return yard.spawn_inlet(leg.session_in)  # closed: what is sent to it says why
+        leg.inward = Hop(deliver_in, meter)
+        self._join(leg, deliver_in, leg.client_lost)
+        return yard.spawn_inlet(leg.session_in)
+
+    def connect(self, locator: object, deliver_in: object) -> Promise[Any]:
+        """The client dials: a promise of the object to deliver to the other side by."""
+        yard, meter = self._running()
+        if not isinstance(deliver_in, Ref) or deliver_in._connector is None:
+            raise Refusal("connect takes the object to deliver to")
+        if meter.dialled >= meter.quota.sessions:
+            raise Refusal("this account has as many sessions as it may have")
+        endpoint, asker = self._checked(locator)
+        leg = self._new_leg("dialled")
+        leg.inward = Hop(deliver_in, meter)
+        self._join(leg, deliver_in, leg.client_lost)
+        session_in = yard.spawn_inlet(leg.session_in)
+        answer = timeout(send(send(self.mycapn).enliven(endpoint))(session_in), PATIENCE + 2)
+        failed = partial(self._failed, leg, "the peer's relay does not answer")
+        connected = on(answer, partial(self._connected, leg), failed)
+        return on(connected, finally_=lambda: yard.guard.done(asker))
+
+    def _checked(self, locator: object) -> tuple[Sturdyref, Asker | None]:
+        """Where the client may dial. Raises `Refusal`."""
+        yard, _ = self._running()
+        if not isinstance(locator, PeerLocator):
+            raise Refusal("connect takes the locator of a peer")
+        address = (self._here.hints or {}).get("host") if self._here is not None else None
+        try:
+            endpoint = prelay_endpoint(locator)
+            asker = None if endpoint.peer == self._here else Asker(self, address=address)
+            yard.guard.decide(endpoint.peer, asker)
+        except (NetlayerError, ConnectFailedError) as error:
+            raise Refusal(str(error)) from None
+        return endpoint, asker
+
+    def _connected(self, leg: Leg, other_side: object) -> Ref[Any]:
+        yard, meter = self._running()
+        session_out = spawn(leg.session_out)
+        if not yard.is_deliverable(other_side):
+            leg.end("that is no endpoint")
+            return session_out
+        leg.outward = Hop(cast("Ref[Any]", other_side), meter)
+        self._join(leg, cast("Ref[Any]", other_side), leg.other_side_lost)
+        return session_out
+
+    def _failed(self, leg: Leg, late: str, error: BaseException) -> object:
+        reason = late if isinstance(error, TimeoutError) else _told(error)
+        leg.end(reason)
+        raise Refusal(reason)
+
+    # --- the books ----------------------------------------------------------------------
+
+    def _running(self) -> tuple[Yard, Meter]:
+        if self.removed:
+            raise Refusal("this account was removed")
+        if self._yard is None or self._meter is None:
+            raise Refusal("the relay is not running")
+        return self._yard, self._meter
+
+    def _new_leg(self, kind: str) -> Leg:
+        yard, meter = self._running()
+        leg = Leg(yard.io, meter, partial(self._ended, kind))
+        if self._legs is not None:
+            self._legs.add(leg)
+        setattr(meter, kind, getattr(meter, kind) + 1)
+        return leg
+
+    def _ended(self, kind: str, leg: Leg) -> None:
+        if self._yard is None or self._meter is None or self._legs is None:
+            return
+        self._legs.discard(leg)
+        setattr(self._meter, kind, getattr(self._meter, kind) - 1)
+        for hop in (leg.inward, leg.outward):
+            if hop is not None:
+                self._yard.leave(hop.target, (leg, hop.target))
+
+    def _join(self, leg: Leg, ref: Ref[Any], lost: Any) -> None:
+        if self._yard is not None:
+            self._yard.watch(ref, (leg, ref), lost)
+
+
+@actor
+class PrelayEndpoint:
+    """The public half of an account."""
+
+    _desk: Ref[Desk]
+
+    def __call__(self, other_side: object = None) -> object:
+        return self._desk.accept(other_side)
+
+
+@actor
+class PrelayController:
+    """The client's half of an account."""
+
+    _desk: Ref[Desk]
+
+    def set_session_listener(self, listener: object = None) -> None:
+        """Take sessions by this object from now on. Raises `Refusal`."""
+        self._desk.listen(listener)
+
+    def connect(self, locator: object = None, deliver_in: object = None) -> object:
+        """Dial the peer at a prelay locator; a promise of a session-out. Raises `Refusal`."""
+        return self._desk.connect(locator, deliver_in)
+
+
+def _told(error: BaseException) -> str:
+    """An error as the reason of a refusal; what is foreign stays unsaid."""
+    if isinstance(error, Refusal):
+        return str(error.value)[:200]
+    notes = getattr(error, "__notes__", ())
+    text = (
+        "; ".join([str(error), *map(str, notes)]) if isinstance(error, GoblinsError) else type(error).__name__
+    )
+    return "".join(char if char.isprintable() else "?" for char in text[:200])
