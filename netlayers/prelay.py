@@ -154,9 +154,10 @@ class PrelayNetlayer(Netlayer):
                 self._give_up(NetlayerError("what answered is no account at a relay"))
 
     def _give_up(self, error: BaseException) -> None:
-        _log.error("prelay cannot be used: %s", told(error))
+        _log.info("prelay cannot be used: %s", told(error))
         if self._known is None:
             self._known = make_promise()
+        on(self._known[0], None, _ignore)
         self._known[1].break_(error)
 
     def _begin(self) -> None:
@@ -244,4 +245,4 @@ def _abandon_late(connection: PrelayConnection, session_out: object) -> None:
 
 
 def _ignore(_: BaseException) -> None:
-    """Who dialled is told otherwise."""
+    """Who asked is told otherwise."""

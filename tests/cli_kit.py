@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -103,11 +103,11 @@ def run(
 class Server:
     """A `goblins serve` process that has printed its URI."""
 
-    def __init__(self, cwd: Path, *args: str) -> None:
-        self.err_path = cwd / "serve.err"
+    def __init__(self, cwd: Path, *args: str, command: Sequence[str] = ("serve",)) -> None:
+        self.err_path = cwd / f"{'-'.join(command)}.err"
         with self.err_path.open("ab") as err:
             self.process = subprocess.Popen(
-                [*GOBLINS, "serve", *args], cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=err
+                [*GOBLINS, *command, *args], cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=err
             )
         self.uri = self._line()
 
@@ -149,6 +149,18 @@ def serving(cwd: Path, *args: str) -> Iterator[Server]:
     """Serve `things.py:Things` unless told otherwise; killed at the end."""
     (cwd / "things.py").write_text(THINGS)
     server = Server(cwd, *(args or ("things.py:Things",)))
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.end(signal.SIGKILL)
+        server.process.stdout.close()
+
+
+@contextmanager
+def relaying(cwd: Path, *args: str) -> Iterator[Server]:
+    """`goblins relay serve`, whose URI is the admin's; killed at the end."""
+    server = Server(cwd, *args, command=("relay", "serve"))
     try:
         yield server
     finally:

@@ -6,9 +6,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import attrs
 
-from goblins_py import open_vat, spawn, spawn_mycapn
-from goblins_py.relay import Quota, spawn_relay
-from netlayers import LoopbackNetlayer, LoopbackNetwork, PrelayNetlayer, fetch_and_spawn_prelay_netlayer
+from goblins_py import PersistenceEnv, mycapn_env, open_persistent_vat, open_vat, spawn, spawn_mycapn
+from goblins_py.relay import RELAY_LIMITS, Quota, relay_env, spawn_relay
+from netlayers import (
+    LoopbackNetlayer,
+    LoopbackNetwork,
+    PrelayNetlayer,
+    fetch_and_spawn_prelay_netlayer,
+    loopback_env,
+    prelay_env,
+)
+from runtime_kit import Greeter
 
 
 @attrs.define
@@ -59,14 +67,27 @@ def loopback(name, network):
 
 
 @asynccontextmanager
-async def relay(network, name="relay", **quota):
-    """Open a relay."""
-    async with open_vat(name) as vat:
+async def relay(network, name="relay", *, store=None, **quota):
+    """Open a relay; with a store one that can be opened again."""
 
-        def up():
-            return spawn_relay(spawn_mycapn(loopback(name, network)), "loopback", quota=Quota(**quota))
+    def up():
+        mycapn = spawn_mycapn(loopback(name, network), limits=RELAY_LIMITS)
+        return mycapn, spawn_relay(mycapn, "loopback", quota=Quota(**quota))
 
-        yield Relay(vat, await vat.run(up))
+    if store is None:
+        async with open_vat(name) as vat:
+            _, admin = await vat.run(up)
+            yield Relay(vat, admin)
+        return
+    env = PersistenceEnv(extends=[relay_env, loopback_env])
+    async with open_persistent_vat(env, up, store, name=name) as (vat, (mycapn, admin)):
+        await vat.run(attach, mycapn, network)
+        yield Relay(vat, admin)
+
+
+def attach(mycapn, network):
+    """Attach a restored loopback netlayer; in a turn."""
+    mycapn._behaviour._netlayers["loopback"].attach(network)
 
 
 @asynccontextmanager
@@ -87,6 +108,23 @@ async def client(name, network, account=None, **options):
 
         mycapn, netlayer = await vat.run(up)
         yield Client(vat, mycapn, netlayer, name)
+
+
+@asynccontextmanager
+async def persistent_client(name, network, account, store):
+    """Somebody whose vat is kept; their greeter is registered over prelay. Yields also its sturdyref."""
+
+    def up():
+        mycapn = spawn_mycapn(loopback(name, network))
+        netlayer = fetch_and_spawn_prelay_netlayer(account, mycapn=mycapn)
+        mycapn.install_netlayer(netlayer)
+        return mycapn, netlayer, spawn(Greeter, name)
+
+    env = PersistenceEnv(Greeter, extends=[mycapn_env, loopback_env, prelay_env])
+    async with open_persistent_vat(env, up, store, name=name) as (vat, (mycapn, netlayer, greeter)):
+        await vat.run(attach, mycapn, network)
+        sturdyref = await vat.send(mycapn).register(greeter, "prelay")
+        yield Client(vat, mycapn, netlayer, name), sturdyref
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import trio
 
 from goblins_py import open_vat, spawn, spawn_mycapn
 from goblins_py.locators import Sturdyref
-from goblins_py.relay import spawn_relay
+from goblins_py.relay import RELAY_LIMITS, spawn_relay
 from netlayers import PrelayNetlayer, TcpTlsNetlayer, fetch_and_spawn_prelay_netlayer
 from runtime_kit import Greeter
 
@@ -20,9 +20,12 @@ PATIENCE = 60
 async def our_relay():
     """A relay of ours over tcp-tls: a function that makes accounts."""
     async with open_vat("relay") as vat:
-        admin = await vat.run(
-            lambda: spawn_relay(spawn_mycapn(spawn(TcpTlsNetlayer, "127.0.0.1")), "tcp-tls")
-        )
+
+        def up():
+            mycapn = spawn_mycapn(spawn(TcpTlsNetlayer, "127.0.0.1"), limits=RELAY_LIMITS)
+            return spawn_relay(mycapn, "tcp-tls")
+
+        admin = await vat.run(up)
 
         async def account(name):
             return await vat.send(admin).add_account(name)

@@ -11,6 +11,7 @@ import trio
 from goblins_py.cli._failure import ExitCode, Failure, one_line, printable
 from goblins_py.cli._json import read_argument, to_text
 from goblins_py.cli._netlayers import NETLAYERS
+from goblins_py.cli._prelay import PRELAY, base_of, spawn_dialling_mycapn
 from goblins_py.errors import (
     ActorError,
     GoblinsError,
@@ -21,7 +22,7 @@ from goblins_py.errors import (
     SessionSeveredError,
 )
 from goblins_py.locators import Sturdyref
-from goblins_py.runtime import OpenVat, open_vat, spawn_mycapn
+from goblins_py.runtime import OpenVat, open_vat
 from goblins_py.syrup import Symbol
 
 __all__ = ["Request", "call", "make_request"]
@@ -47,9 +48,9 @@ def make_request(uri: str, method: str | None, args: Sequence[str], *, timeout: 
         sturdyref = Sturdyref.from_uri(uri)
     except LocatorError as error:
         raise Failure(ExitCode.USAGE, f"malformed URI: {error}") from None
-    if sturdyref.peer.transport not in NETLAYERS:
-        known = ", ".join(NETLAYERS)
-        transport = sturdyref.peer.transport
+    transport = base_of(sturdyref.peer)
+    if transport not in NETLAYERS:
+        known = ", ".join((*NETLAYERS, PRELAY))
         raise Failure(ExitCode.UNREACHABLE, f"no netlayer for the transport {transport} (there is {known})")
     try:
         name = () if method in (None, "-") else (Symbol(str(method)),)
@@ -81,8 +82,7 @@ async def _call(request: Request) -> object:
 
 
 async def _reach(vat: OpenVat, sturdyref: Sturdyref) -> object:
-    kind = NETLAYERS[sturdyref.peer.transport]
-    mycapn = await vat.run(lambda: spawn_mycapn(kind.dialling()))
+    mycapn = await vat.run(spawn_dialling_mycapn, sturdyref.peer)
     try:
         target: object = await vat.send(mycapn).enliven(sturdyref)
     except NetlayerError as error:

@@ -12,6 +12,7 @@ import rich_click as click
 
 from goblins_py.cli._arguments import ArgumentCommand, read_uri
 from goblins_py.cli._failure import ExitCode, Failure
+from goblins_py.cli._relay_commands import relay
 
 __all__ = ["goblins", "main"]
 
@@ -34,6 +35,9 @@ def goblins(context: click.Context, verbose: int) -> None:
     context.obj = verbose
 
 
+goblins.add_command(relay)
+
+
 @goblins.command()
 @click.rich_config(help_config=_PANELS)
 @click.argument("target", metavar="FILE_OR_MODULE:Actor")
@@ -44,15 +48,18 @@ def goblins(context: click.Context, verbose: int) -> None:
     "--netlayer",
     "netlayers",
     multiple=True,
-    default=["tcp-tls"],
-    show_default=True,
     metavar="NAME",
-    help="What to be reached by. With several, one URI per line.",
+    help="What to be reached by. With several, one URI per line. [dim]\\[tcp-tls][/]",
 )
 @click.option(
     "--host", metavar="HOST", help="The name or address that others reach you by. [dim]\\[127.0.0.1][/]"
 )
 @click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="[dim]\\[a free one][/]")
+@click.option(
+    "--prelay",
+    metavar="ACCOUNT-URI",
+    help="Be reached through a relay: an account there, as @FILE, - or env:NAME. Used up by the first start.",
+)
 @click.option(
     "--store", metavar="FILE", help="Keep the object here: the next start has it, under the same URI."
 )
@@ -74,12 +81,16 @@ def serve(**options: object) -> None:
 
     [cyan]goblins serve shop.till:Till --host shop.example --port 8088[/]
 
+    [cyan]goblins serve shop.till:Till --prelay @account --store till.syrup[/]
+
     [bold]Exit codes[/] 0 ended by a signal, 1 it cannot serve, 2 usage: no such file or actor, bad arguments
     """
     from goblins_py.cli._netlayers import NETLAYERS
     from goblins_py.cli._serve import ServeOptions, serve
 
     _log_to_stderr()
+    if options["prelay"] is not None:
+        options["prelay"] = read_uri(str(options["prelay"]))
     made = ServeOptions(**options)  # type: ignore[arg-type]
     unknown = [name for name in made.netlayers if name not in NETLAYERS]
     if unknown:

@@ -5,27 +5,21 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import attrs
 import trio
 
-from goblins_py.actors import PersistenceEnv, Ref, actor, passable, spawn
-from goblins_py.cli._failure import ExitCode, Failure, one_line, printable
+from goblins_py.actors import Ref, passable, spawn
+from goblins_py.cli._failure import ExitCode, Failure, printable
 from goblins_py.cli._json import read_argument
+from goblins_py.cli._kept import Served, explained, roots_of, served_env
 from goblins_py.cli._load import Program, check_arguments, load_program, make_env
 from goblins_py.cli._narrate import Facts, say, tell
 from goblins_py.cli._netlayers import NETLAYERS, Reach, is_loopback
-from goblins_py.errors import (
-    GoblinsError,
-    StoreCorruptError,
-    StoreLockedError,
-    UnknownObjectError,
-    UnknownTransportError,
-    VersionMismatchError,
-)
+from goblins_py.cli._prelay import PRELAY, has_netlayer, install_prelay, read_account
 from goblins_py.locators import Sturdyref
 from goblins_py.runtime import OpenVat, open_persistent_vat, open_vat, spawn_mycapn
 from persistence import SyrupStore
@@ -42,18 +36,12 @@ class ServeOptions:
     target: str
     args: Sequence[str]
     netlayers: Sequence[str]
+    prelay: str | None
     host: str | None
     port: int | None
     store: str | None
     name: str | None
     verbose_errors: bool
-
-
-@actor
-class Served:
-    """What a store was made to serve, so that another program that takes it up by mistake is told."""
-
-    what: str
 
 
 @attrs.frozen
@@ -78,14 +66,14 @@ def serve(options: ServeOptions) -> None:
         raise Failure(ExitCode.USAGE, printable(f"bad --arg: {error}")) from None
     if options.store is None or not Path(options.store).exists():
         check_arguments(program, args)  # before a store is made
-    with _explained(options):
+    with explained(options.target, options.store):
         trio.run(_serve, options, program, args)
 
 
 async def _serve(options: ServeOptions, program: Program, args: tuple[object, ...]) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with _bring_up(options, program, args) as up:
-            uris = [await _share(up, name, options) for name in options.netlayers]
+            uris = [await _share(up, name, options) for name in await _ways(up, options)]
             _introduce(options, program, up, uris)
             sys.stdout.write("".join(f"{uri.uri}\n" for uri in uris))
             sys.stdout.flush()
@@ -110,62 +98,33 @@ async def _bring_up(options: ServeOptions, program: Program, args: tuple[object,
             yield _Up(vat, mycapn, served, restored=False)
         return
     store = SyrupStore(options.store)
-    env = make_env([program.module], PersistenceEnv(named={"goblins-served": Served}))
+    env = make_env([program.module], served_env)
     opening = open_persistent_vat(env, roots, store, name=name, verbose=options.verbose_errors)
     async with opening as (vat, restored):
-        mycapn, served = _roots_of(restored, options, program)
+        mycapn, served = roots_of(restored, options.store, program.name)
         yield _Up(vat, mycapn, served, restored=not made)
 
 
-def _roots_of(roots: Any, options: ServeOptions, program: Program) -> tuple[Ref[Any], Ref[Any]]:
-    """Mycapn and the object, if this store is one that `goblins serve` made for this class."""
-    desk = roots[1]._behaviour if isinstance(roots, tuple) and len(roots) == 3 else None
-    if not isinstance(desk, Served):
-        raise Failure(
-            ExitCode.BROKEN, f"{options.store} holds another program's objects: goblins serve did not make it"
-        )
-    if desk.what != program.name:
-        raise Failure(ExitCode.BROKEN, f"{options.store} holds a {desk.what}, not a {program.name}")
-    return roots[0], roots[2]
+async def _ways(up: _Up, options: ServeOptions) -> Sequence[str]:
+    """The names of the netlayers to be reached by; one that the store has is used again."""
+    prelay = options.prelay is not None or await up.vat.run(has_netlayer, up.mycapn, PRELAY)
+    return (*options.netlayers, *([PRELAY] if prelay else [])) or ("tcp-tls",)
 
 
 async def _share(up: _Up, netlayer: str, options: ServeOptions) -> Sturdyref:
     """Install the netlayer, if this mycapn has none of the kind yet, and give the object out by it."""
-    reach = Reach(options.host or "127.0.0.1", options.port)
 
     def install() -> None:
-        try:
-            up.mycapn.self_location(netlayer)
-        except UnknownTransportError:
+        if has_netlayer(up.mycapn, netlayer):
+            return
+        if netlayer == PRELAY:
+            install_prelay(up.mycapn, read_account(str(options.prelay)))
+        else:
+            reach = Reach(options.host or "127.0.0.1", options.port)
             up.mycapn.install_netlayer(NETLAYERS[netlayer].listening(reach))
 
     await up.vat.run(install)
     return cast(Sturdyref, await up.vat.send(up.mycapn).register(up.served, netlayer))
-
-
-@contextmanager
-def _explained(options: ServeOptions) -> Iterator[None]:
-    """Errors as one line about the command line that led to them."""
-    store = options.store
-    try:
-        yield
-    except Failure:
-        raise
-    except StoreLockedError:
-        raise Failure(ExitCode.BROKEN, f"{store} is in use by another process") from None
-    except StoreCorruptError as error:
-        raise Failure(ExitCode.BROKEN, f"{store} cannot be used: {one_line(error)}") from None
-    except (UnknownObjectError, VersionMismatchError) as error:
-        text = f"{store} does not fit {options.target}: {one_line(error)}"
-        raise Failure(ExitCode.BROKEN, text) from None
-    except GoblinsError as error:
-        raise Failure(ExitCode.BROKEN, one_line(error)) from None
-    except OSError as error:
-        raise Failure(
-            ExitCode.BROKEN, f"{store}: {error.strerror or error}" if store else one_line(error)
-        ) from None
-    except (TypeError, ValueError) as error:
-        raise Failure(ExitCode.USAGE, printable(f"{options.target}: {error}")) from error
 
 
 def _introduce(options: ServeOptions, program: Program, up: _Up, uris: Sequence[Sturdyref]) -> None:
@@ -188,7 +147,7 @@ def _notes(options: ServeOptions, up: _Up, uris: Sequence[Sturdyref]) -> Iterato
         return
     if options.args:
         yield f"--arg is ignored: {options.store} has the object already, with its state"
-    for uri in uris:
+    for uri in (each for each in uris if each.peer.transport != PRELAY):
         hints = uri.peer.hints or {}
         host, port = hints.get("host"), hints.get("port")
         wanted = options.host or host, str(options.port or port)
@@ -198,6 +157,8 @@ def _notes(options: ServeOptions, up: _Up, uris: Sequence[Sturdyref]) -> Iterato
 
 def _where(uri: Sturdyref) -> str:
     hints = uri.peer.hints or {}
+    if uri.peer.transport == PRELAY:
+        return f"prelay, through the relay at {hints.get('host')}, port {hints.get('port')}"
     return f"{uri.peer.transport} at {hints.get('host')}, port {hints.get('port')}"
 
 
@@ -205,4 +166,6 @@ def _who(uris: Sequence[Sturdyref]) -> str:
     hosts = [(uri.peer.hints or {}).get("host", "") for uri in uris]
     if all(map(is_loopback, hosts)):
         return "programs on this machine only (--host NAME lets others in)"
+    if all(uri.peer.transport == PRELAY for uri in uris):
+        return "every machine that can connect to the relay, which can read and change all that goes over it"
     return "every machine that can connect to this one; it listens on all interfaces"

@@ -1,6 +1,6 @@
 """A relay: through it peers that cannot be dialled are reached, by the prelay netlayer.
 
-    mycapn = spawn_mycapn(spawn(TcpTlsNetlayer, "relay.example", 8088))
+    mycapn = spawn_mycapn(spawn(TcpTlsNetlayer, "relay.example", 8088), limits=RELAY_LIMITS)
     admin = spawn_relay(mycapn, "tcp-tls")
     account = admin.add_account("alice")       # a promise of the sturdyref that Alice redeems
 
@@ -8,7 +8,7 @@ It is made of ordinary actors, persistent if their vat is. Clients need nothing 
 `netlayers.PrelayNetlayer`.
 """
 
-from goblins_py.relay._accounts import RelayAccount, RelayAdmin, relay_env, spawn_relay
+from goblins_py.relay._accounts import RELAY_LIMITS, RelayAccount, RelayAdmin, relay_env, spawn_relay
 from goblins_py.relay._quota import Quota
 
-__all__ = ["Quota", "RelayAccount", "RelayAdmin", "relay_env", "spawn_relay"]
+__all__ = ["RELAY_LIMITS", "Quota", "RelayAccount", "RelayAdmin", "relay_env", "spawn_relay"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from goblins_py.actors import (
     PersistenceEnv,
@@ -16,6 +16,7 @@ from goblins_py.actors import (
     send,
     spawn,
 )
+from goblins_py.captp import SessionLimits
 from goblins_py.errors import Refusal
 from goblins_py.locators import PeerLocator
 from goblins_py.relay._desk import Desk, PrelayController, PrelayEndpoint
@@ -24,9 +25,12 @@ from goblins_py.relay._yard import Yard
 from goblins_py.runtime import DialGuard, mycapn_env
 from goblins_py.syrup import Map
 
-__all__ = ["RelayAccount", "RelayAdmin", "relay_env", "spawn_relay"]
+__all__ = ["RELAY_LIMITS", "RelayAccount", "RelayAdmin", "relay_env", "spawn_relay"]
 
-_LONGEST_NAME = 200
+RELAY_LIMITS: Final = SessionLimits(message_size=9 * 2**20, queue_soft=2**30, queue_hard=2**30)
+"""For a relay's base sessions. Accounts share them, so none is paused: quotas bound what is queued."""
+
+_LONGEST_NAME: Final = 200
 
 
 @actor
@@ -156,7 +160,7 @@ def spawn_relay(mycapn: Ref[Any], transport: str, *, quota: Quota | None = None)
     """Spawn a relay in the current vat; what is returned makes accounts.
 
     Args:
-        mycapn: over the netlayer by which clients and other relays reach it.
+        mycapn: over the netlayer by which clients and other relays reach it; made with `RELAY_LIMITS`.
         transport: that netlayer's name.
         quota: of each account that is made without one of its own.
     """

@@ -10,10 +10,9 @@ from functools import partial
 from typing import Any, Final, cast
 
 from goblins_py.actors import Promise, Ref, Resolver, actor, live, make_promise, on, send, spawn, timeout
-from goblins_py.errors import ConnectFailedError, GoblinsError, NetlayerError, Refusal
+from goblins_py.errors import NetlayerError, Refusal
 from goblins_py.locators import PeerLocator, Sturdyref
-from goblins_py.relay._hop import Hop
-from goblins_py.relay._leg import Leg
+from goblins_py.relay._leg import Leg, told
 from goblins_py.relay._quota import Meter, Quota
 from goblins_py.relay._yard import Yard
 from goblins_py.runtime import Asker
@@ -115,7 +114,7 @@ class Desk:
             raise Refusal("this peer has as many sessions as its relay allows")
         leg = self._new_leg("accepted")
         self._join(leg, cast("Ref[Any]", other_side), leg.other_side_lost)
-        leg.outward = Hop(cast("Ref[Any]", other_side), meter)
+        leg.lead_out(cast("Ref[Any]", other_side))
         session_out = spawn(leg.session_out)
         answer = timeout(send(self._listening()).incoming_session(session_out), PATIENCE)
         return on(
@@ -123,11 +122,11 @@ class Desk:
         )
 
     def _accepted(self, leg: Leg, deliver_in: object) -> Ref[Any]:
-        yard, meter = self._running()
+        yard, _ = self._running()
         if not isinstance(deliver_in, Ref) or deliver_in._connector is None:
             leg.end("the peer's client gave nothing to deliver to")
             return yard.spawn_inlet(leg.session_in)  # closed: what is sent to it says why
-        leg.inward = Hop(deliver_in, meter)
+        leg.lead_in(deliver_in)
         self._join(leg, deliver_in, leg.client_lost)
         return yard.spawn_inlet(leg.session_in)
 
@@ -140,7 +139,7 @@ class Desk:
             raise Refusal("this account has as many sessions as it may have")
         endpoint, asker = self._checked(locator)
         leg = self._new_leg("dialled")
-        leg.inward = Hop(deliver_in, meter)
+        leg.lead_in(deliver_in)
         self._join(leg, deliver_in, leg.client_lost)
         session_in = yard.spawn_inlet(leg.session_in)
         answer = timeout(send(send(self.mycapn).enliven(endpoint))(session_in), PATIENCE + 2)
@@ -158,22 +157,22 @@ class Desk:
             endpoint = prelay_endpoint(locator)
             asker = None if endpoint.peer == self._here else Asker(self, address=address)
             yard.guard.decide(endpoint.peer, asker)
-        except (NetlayerError, ConnectFailedError) as error:
+        except NetlayerError as error:
             raise Refusal(str(error)) from None
         return endpoint, asker
 
     def _connected(self, leg: Leg, other_side: object) -> Ref[Any]:
-        yard, meter = self._running()
+        yard, _ = self._running()
         session_out = spawn(leg.session_out)
         if not yard.is_deliverable(other_side):
             leg.end("that is no endpoint")
             return session_out
-        leg.outward = Hop(cast("Ref[Any]", other_side), meter)
+        leg.lead_out(cast("Ref[Any]", other_side))
         self._join(leg, cast("Ref[Any]", other_side), leg.other_side_lost)
         return session_out
 
     def _failed(self, leg: Leg, late: str, error: BaseException) -> object:
-        reason = late if isinstance(error, TimeoutError) else _told(error)
+        reason = late if isinstance(error, TimeoutError) else told(error)
         leg.end(reason)
         raise Refusal(reason)
 
@@ -231,14 +230,3 @@ class PrelayController:
     def connect(self, locator: object = None, deliver_in: object = None) -> object:
         """Dial the peer at a prelay locator; a promise of a session-out. Raises `Refusal`."""
         return self._desk.connect(locator, deliver_in)
-
-
-def _told(error: BaseException) -> str:
-    """An error as the reason of a refusal; what is foreign stays unsaid."""
-    if isinstance(error, Refusal):
-        return str(error.value)[:200]
-    notes = getattr(error, "__notes__", ())
-    text = (
-        "; ".join([str(error), *map(str, notes)]) if isinstance(error, GoblinsError) else type(error).__name__
-    )
-    return "".join(char if char.isprintable() else "?" for char in text[:200])

@@ -7,6 +7,7 @@ that does not wait for answers is stopped by its quota. No base session is pause
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ OVERHEAD: Final = 64
 _ASK_EVERY: Final = 32 * 1024
 _SOFT: Final = 128 * 1024
 """Unacknowledged bytes above which nobody is answered."""
-_HARD: Final = 4 * 2**20
+_HARD: Final = 2**20
 """Unacknowledged bytes above which a sender does not heed that it gets no answers."""
 
 
@@ -30,11 +31,13 @@ class Hop:
     Args:
         target: an object that takes `deliver` and `abort`.
         meter: of the account that pays for what waits here.
+        on_failed: told once, in a turn, when a message could not be delivered.
     """
 
-    def __init__(self, target: Ref[Any], meter: Meter) -> None:
+    def __init__(self, target: Ref[Any], meter: Meter, *, on_failed: Callable[[BaseException], None]) -> None:
         self.target = target
         self._meter = meter
+        self._on_failed = on_failed
         self._near = is_near(target)
         self._queued = 0
         self._unasked = 0
@@ -74,7 +77,7 @@ class Hop:
     def _ask(self, message: bytes) -> None:
         count, self._unasked, self._asked = self._unasked, 0, True
         answer = send(self.target).deliver(message)
-        on(answer, partial(self._taken, count), lambda _: self._taken(count, None))
+        on(answer, partial(self._taken, count), self._on_failed)
 
     def _taken(self, count: int, answer: object) -> None:
         """The next hop has taken so much. One of our own kind says True, and takes reasons."""

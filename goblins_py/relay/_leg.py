@@ -12,17 +12,17 @@ from typing import Any, Final
 import trio
 
 from goblins_py.abc import Io
-from goblins_py.actors import Promise, on
-from goblins_py.errors import NoSuchMethodError, Refusal
+from goblins_py.actors import Promise, Ref, on
+from goblins_py.errors import GoblinsError, NoSuchMethodError, Refusal, RemoteError, SessionSeveredError
 from goblins_py.relay._hop import OVERHEAD, Hop
 from goblins_py.relay._quota import Meter
 from goblins_py.syrup import Symbol
 
-__all__ = ["Leg"]
+__all__ = ["Leg", "told"]
 
 _DELIVER: Final = Symbol("deliver")
 _ABORT: Final = Symbol("abort")
-_OVERDRAWN: Final = 4 * 2**20
+_OVERDRAWN: Final = 2**20
 """Bytes sent while it was told to wait above which a client does not heed that."""
 _LONGEST_REASON: Final = 200
 
@@ -34,7 +34,7 @@ class Leg:
         on_end: told once when it is over.
 
     Attributes:
-        inward: to our client. outward: to the other side. Each is set before its object is given out.
+        inward: to our client. outward: to the other side. Each is there before its object is given out.
     """
 
     def __init__(self, io: Io, meter: Meter, on_end: Callable[[Leg], None]) -> None:
@@ -46,6 +46,15 @@ class Leg:
         self._over: str | None = None
         self._slowed: Promise[Any] | None = None
         self._overdrawn = 0
+
+    def lead_in(self, deliver_in: Ref[Any]) -> None:
+        """What comes in goes to this object of our client's."""
+        self.inward = Hop(deliver_in, self._meter, on_failed=lambda error: self.client_lost(told(error)))
+
+    def lead_out(self, other_side: Ref[Any]) -> None:
+        """What our client says goes to this object."""
+        lost = self.other_side_lost
+        self.outward = Hop(other_side, self._meter, on_failed=lambda error: lost(told(error)))
 
     # --- the two objects -----------------------------------------------------------
 
@@ -121,11 +130,24 @@ class Leg:
 
     def client_lost(self, reason: str) -> None:
         """The account's client is gone."""
-        self.end(f"the peer lost its relay: {reason}", tell_in=False)
+        self.end(f"the relay lost the peer: {reason}", tell_in=False)
 
     def other_side_lost(self, reason: str) -> None:
         """The base session to the other side's relay is gone."""
         self.end(f"the relay lost the peer's relay: {reason}", tell_out=False)
+
+
+def told(error: BaseException) -> str:
+    """An error as a reason for others: short, of one line, and without what is foreign."""
+    match error:
+        case Refusal(value=str(text)) | RemoteError(reason=str(text)) | SessionSeveredError(reason=str(text)):
+            return _text(text)
+        case RemoteError() | Refusal():
+            return "it was refused"
+        case GoblinsError():
+            return _text("; ".join([str(error), *map(str, getattr(error, "__notes__", ()))]))
+        case _:
+            return type(error).__name__
 
 
 def _text(reason: object) -> str:

@@ -30,7 +30,7 @@ class Quota:
 
     sessions: int = attrs.field(default=64, validator=_positive)
     bytes_per_second: int = attrs.field(default=64 * 2**20, validator=_positive)
-    queued_bytes: int = attrs.field(default=32 * 2**20, validator=_positive)
+    queued_bytes: int = attrs.field(default=8 * 2**20, validator=_positive)
     message_size: int = attrs.field(default=8 * 2**20, validator=_positive)
 
     @classmethod

@@ -106,7 +106,7 @@ class Switchboard(NearOnly):
         """Set a netlayer up; in a turn. Raises what its `setup` raises."""
         netlayer.setup(self.io, _Establisher(self, name))
         self._netlayers[name] = netlayer
-        on(netlayer.our_location(), partial(self._locations.__setitem__, name))
+        on(netlayer.our_location(), partial(self._locations.__setitem__, name), _ignore)
 
     def _is_ours(self, locator: PeerLocator) -> bool:
         return self._locations.get(locator.transport) == locator
@@ -272,6 +272,10 @@ class Switchboard(NearOnly):
                 if session.has_garbage and session.state is SessionState.ESTABLISHED:
                     session.collect()
             await trio.sleep(_GC_INTERVAL)
+
+
+def _ignore(_: BaseException) -> None:
+    """Who asks for the location is told."""
 
 
 def _belief(proof: Proof, transport: str, claimed: PeerLocator) -> Belief:
