@@ -273,6 +273,8 @@ def told(reason: BaseException) -> str:
             return "the relay refused it, and does not say why"
         case GoblinsError():
             return _shortened(str(reason))
+        case TimeoutError():
+            return "the relay does not answer"
         case _:
             return type(reason).__name__
 

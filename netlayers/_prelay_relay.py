@@ -23,7 +23,9 @@ from netlayers._prelay_connection import told
 __all__ = ["RelayTie", "backoff"]
 
 PATIENCE: Final = 30.0
-"""Seconds for each step at the relay, and for a dial to wait until there is one."""
+"""Seconds for each step at the relay."""
+_ABSENCE: Final = 20.0
+"""Seconds for a dial to wait until there is one."""
 _FIRST: Final = 0.5
 _LONGEST: Final = 60.0
 _DOUBLINGS: Final = 10
@@ -88,7 +90,7 @@ class RelayTie:
             return self._controller
         if self._awaited is None:
             self._awaited = make_promise()
-        return on(timeout(self._awaited[0], PATIENCE), None, self._not_there)
+        return on(timeout(self._awaited[0], _ABSENCE), None, self._not_there)
 
     def _not_there(self, _: BaseException) -> object:
         error = ConnectFailedError("there is no connection to our relay")
