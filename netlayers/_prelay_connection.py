@@ -117,7 +117,8 @@ class PrelayConnection(Connection):
         """See `Connection.send_nowait`: all, or nothing while the window is full."""
         self._check_sending()
         out = self._out
-        if out is None or (self._unacknowledged and self._unacknowledged + len(data) > WINDOW):
+        answers_come = self._unacknowledged > self._unasked
+        if out is None or (answers_come and self._unacknowledged + len(data) > WINDOW):
             return 0
         self._unacknowledged += len(data)
         self._unasked += len(data)

@@ -100,9 +100,14 @@ class Leg:
     def _slow_down(self, seconds: float, passed_on: object) -> object:
         """Answer no sooner than the account may send again. One wait at a time is enough for all."""
         if self._slowed is None:
-            self._slowed = on(self._io.start(trio.sleep, seconds), self._go_on)
+            self._slowed = on(self._io.start(self._wait_for_allowance, seconds), self._go_on)
         slowed = self._slowed
         return on(passed_on, lambda _: slowed)
+
+    async def _wait_for_allowance(self, seconds: float) -> None:
+        while seconds > 0:
+            await trio.sleep(seconds)
+            seconds = self._meter.spend(0)  # more may have come meanwhile
 
     def _go_on(self, _: object) -> bool:
         self._slowed = None

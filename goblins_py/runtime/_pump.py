@@ -27,6 +27,9 @@ _LINGER: Final = 0.5
 """Seconds to go on reading after an abort: closing with unread bytes would reset the connection, and
 the peer might never read why."""
 _SLICE: Final = 2**16
+_BREATH: Final = 0.02
+"""Seconds after which a congested session reads a little all the same: else two that have much to say to each
+other would both wait for the other to read, for ever. Its hard limit holds in any case."""
 
 
 class Pump:
@@ -125,9 +128,10 @@ class Pump:
             self._host.feed(self._sort(session.receive(data, whole=self._whole)))
 
     async def _wait_for_room(self) -> None:
-        while self._session.congested and self._session.state is not SessionState.SEVERED:
+        if self._session.congested and self._session.state is not SessionState.SEVERED:
             self._drained = trio.Event()
-            await self._drained.wait()
+            with trio.move_on_after(_BREATH):
+                await self._drained.wait()
         if self._host.crowded:
             await self._host.room()
 
