@@ -103,11 +103,17 @@ def run(
 class Server:
     """A `goblins serve` process that has printed its URI."""
 
-    def __init__(self, cwd: Path, *args: str, command: Sequence[str] = ("serve",)) -> None:
+    def __init__(
+        self, cwd: Path, *args: str, command: Sequence[str] = ("serve",), prefix: Sequence[str] = ()
+    ) -> None:
         self.err_path = cwd / f"{'-'.join(command)}.err"
         with self.err_path.open("ab") as err:
             self.process = subprocess.Popen(
-                [*GOBLINS, *command, *args], cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=err
+                [*prefix, *GOBLINS, *command, *args],
+                cwd=cwd,
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=err,
             )
         self.uri = self._line()
 
@@ -145,10 +151,10 @@ class Server:
 
 
 @contextmanager
-def serving(cwd: Path, *args: str) -> Iterator[Server]:
+def serving(cwd: Path, *args: str, prefix: Sequence[str] = ()) -> Iterator[Server]:
     """Serve `things.py:Things` unless told otherwise; killed at the end."""
     (cwd / "things.py").write_text(THINGS)
-    server = Server(cwd, *(args or ("things.py:Things",)))
+    server = Server(cwd, *(args or ("things.py:Things",)), prefix=prefix)
     try:
         yield server
     finally:
@@ -158,9 +164,9 @@ def serving(cwd: Path, *args: str) -> Iterator[Server]:
 
 
 @contextmanager
-def relaying(cwd: Path, *args: str) -> Iterator[Server]:
+def relaying(cwd: Path, *args: str, prefix: Sequence[str] = ()) -> Iterator[Server]:
     """`goblins relay serve`, whose URI is the admin's; killed at the end."""
-    server = Server(cwd, *args, command=("relay", "serve"))
+    server = Server(cwd, *args, command=("relay", "serve"), prefix=prefix)
     try:
         yield server
     finally:
