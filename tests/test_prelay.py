@@ -2,10 +2,17 @@
 
 import pytest
 
-from goblins_py import spawn, spawn_mycapn
+from goblins_py import PeerLocator, Sturdyref, actor, parse_uri, send, spawn, spawn_mycapn
+from goblins_py.errors import ConnectFailedError
 from goblins_py.testing import check_netlayer
-from netlayers import LoopbackNetwork, PrelayNetlayer, fetch_and_spawn_prelay_netlayer
-from prelay_kit import alice_and_bob_behind_a_relay, loopback, relay
+from netlayers import (
+    LoopbackNetwork,
+    PrelayNetlayer,
+    fetch_and_spawn_prelay_netlayer,
+    prelay_endpoint,
+    prelay_locator,
+)
+from prelay_kit import alice_and_bob_behind_a_relay, client, loopback, relay
 from runtime_kit import Greeter
 
 
@@ -49,3 +56,65 @@ async def test_a_dialler_without_an_account_keeps_the_contract(autojump_clock):
             return spawn(PrelayNetlayer, spawn_mycapn(loopback("dialler", network)))
 
         await check_netlayer(make_netlayer, make_dialler=make_dialler)
+
+
+@pytest.mark.parametrize("relays", [1, 2])
+async def test_introductions_work_between_prelay_and_other_netlayers(relays, autojump_clock):
+    """Bob introduces a peer of each transport to one of the other; the two go on when he has left."""
+    async with alice_and_bob_behind_a_relay(relays) as (alice, bob, _, network):
+        async with client("carol", network) as carol:
+            ours, of_alice = await alice.share(Holder)
+            theirs = await carol.vat.run(spawn, Holder)
+            of_carol = await carol.vat.send(carol.mycapn).register(theirs, "loopback")
+            by_bob = await bob.enliven(of_alice), await bob.enliven(of_carol)
+            await bob.vat.send(by_bob[0]).hold(by_bob[1])
+            await bob.vat.send(by_bob[1]).hold(by_bob[0])
+            for who, holder in ((alice, ours), (carol, theirs)):
+                assert "here" == await who.vat.send(holder).poke()
+            network.drop("bob", "relay")
+            network.drop("bob", "other-relay")
+            network.drop("bob", "carol")
+            network.drop("bob", "alice")
+            for who, holder in ((alice, ours), (carol, theirs)):
+                assert "here" == await who.vat.send(holder).poke()
+
+
+@actor
+class Holder:
+    """Holds a reference, and says where it is."""
+
+    held: object = None
+
+    def hold(self, ref):
+        """Keep it."""
+        self.held = ref
+
+    def poke(self):
+        """What the held one says."""
+        return send(self.held).where()
+
+    def where(self):
+        """Here."""
+        return "here"
+
+
+def test_a_designator_is_what_goblins_writes():
+    """Vectors of Guile Goblins: short and as long as over tcp-tls; and back."""
+    base = parse_uri("ocapn://abc.tcp-tls/s/AQEB?host=h&port=1")
+    assert "ocapn://lmzseylcmm3so5ddoawxi3dtgm5acaiblu.prelay?host=h&port=1" == prelay_locator(base).uri
+    assert prelay_endpoint(prelay_locator(base)) == base
+    long = Sturdyref(
+        PeerLocator("tcp-tls", "ssrmwc3afq3gujbsm3olvdi6jkvbfnazqhrpukl4yxfiiyrsh6nq"), bytes(32)
+    )
+    designator = prelay_locator(long).designator
+    assert 162 == len(designator)
+    assert designator.endswith("dtgmzdu" + 51 * "a" + "lu")
+    assert prelay_endpoint(prelay_locator(long)) == long
+
+
+@pytest.mark.parametrize("designator", ["a" * 52, "lm", "no base32!", "lu", "A" * 16])
+def test_a_designator_that_is_none_is_refused(designator):
+    """In words, without repeating it."""
+    with pytest.raises(ConnectFailedError) as caught:
+        prelay_endpoint(PeerLocator("prelay", designator))
+    assert designator not in str(caught.value)

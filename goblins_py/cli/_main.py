@@ -180,15 +180,17 @@ def repl(store: str | None, sources: tuple[str, ...], *, host: str | None, port:
 
 @goblins.command()
 @click.rich_config(help_config=_PANELS)
-def demo() -> None:
+@click.option("--prelay", is_flag=True, help="Another story: two people behind NAT, and a relay.")
+def demo(*, prelay: bool) -> None:
     """Two people, two processes, one guest book: see it all at work.
 
     Alice serves a guest book, Bob signs it from a process of his own, Alice's process is killed and started
     again, and nothing that Bob was told was saved is missing. Takes a few seconds, on this machine only.
     """
     from goblins_py.cli._demo import demo
+    from goblins_py.cli._demo_prelay import demo_prelay
 
-    demo()
+    (demo_prelay if prelay else demo)()
 
 
 def _log_to_stderr(default: int = logging.WARNING) -> None:
