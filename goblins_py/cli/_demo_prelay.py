@@ -50,9 +50,7 @@ class _PrelayDemo(Story):
         self._farewell()
 
     def _carol_relays(self) -> None:
-        self._step(
-            "Carol runs a relay", "Anybody with a public address can. Its objects are ordinary ones."
-        )
+        self._step("Carol runs a relay", "Anybody with a public address can. Its objects are ordinary ones.")
         self._command("Carol", f"goblins {quoted(_RELAY)} > admin")
         self._admin = self._stage.serve(*_RELAY, who="carol", file="admin")
         self._result("the URI of its admin object; whoever has that makes accounts")
@@ -65,9 +63,7 @@ class _PrelayDemo(Story):
         self._stage.write("account", done.out)
 
     def _alice_serves(self) -> None:
-        self._step(
-            "Alice serves her guest book", "Her process dials the relay, and listens on no port."
-        )
+        self._step("Alice serves her guest book", "Her process dials the relay, and listens on no port.")
         self._command("Alice", f"goblins {quoted(_SERVE)} > uri")
         self._uri = self._stage.serve(*_SERVE)
         self._check(".prelay/s/" in self._uri, "that is no prelay URI")
@@ -75,9 +71,7 @@ class _PrelayDemo(Story):
         self._print("   It leads to the relay, there to Alice's endpoint, and through that to the book.")
 
     def _bob_signs(self) -> None:
-        self._step(
-            "Bob signs it", "He has the URI from her. His process only dials, too."
-        )
+        self._step("Bob signs it", "He has the URI from her. His process only dials, too.")
         done = self._bob_calls("sign", "Bob", "What a nice place!")
         self._check((done.code, done.out) == (0, "1"), f"Bob could not sign: {done.err}")
         self._result(f"{done.out}      the number of his entry, on Alice's disk")
@@ -119,6 +113,4 @@ class _PrelayDemo(Story):
             code = self._stage.stop(who)
             self._check(code == 0, f"{who}'s process did not end well: exit code {code}")
         self._print(Text("\nAll of it held.", "bold green"))
-        self._print(
-            "   Mind: Carol could have read and changed all of it. This prelay is in clear."
-        )
+        self._print("   Mind: Carol could have read and changed all of it. This prelay is in clear.")
