@@ -87,11 +87,6 @@ class PrelayConnection(Connection):
         return self._why or None
 
     @property
-    def keepalive(self) -> float | None:
-        """See `Connection.keepalive`: a relay in between may lose its other side and not tell."""
-        return 60.0
-
-    @property
     def is_over(self) -> bool:
         """Was it closed or lost already?"""
         return self._state in _OVER

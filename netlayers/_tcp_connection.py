@@ -44,6 +44,8 @@ class TcpConnection(Connection):
         retain: leave the socket open, its sending side shut, when this is closed.
     """
 
+    notices_loss: ClassVar[bool] = True
+
     def __init__(self, sock: socket.socket, *, retain: bool = False) -> None:
         self._sock = sock
         self._remote_address = remote_address(sock)

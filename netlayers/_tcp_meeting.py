@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import trio
 
-from goblins_py.abc import Establisher, Io
+from goblins_py.abc import Asker, Establisher, Io
 from goblins_py.errors import ConnectFailedError, InvalidHintError, UnknownTransportError
 from goblins_py.locators import PeerLocator
 from netlayers._tcp_connection import FramedTcpConnection, TcpConnection, hang_up, linger
@@ -56,8 +56,13 @@ def read_address(locator: PeerLocator) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-async def dial(io: Io, locator: PeerLocator, framing: Framing) -> TcpConnection:
+async def dial(
+    io: Io, locator: PeerLocator, framing: Framing, *, asked_by: Asker | None = None
+) -> TcpConnection:
     """Connect to the address in a locator; whoever answers there is taken for that peer.
+
+    Args:
+        asked_by: see `Io.dial`.
 
     Raises:
         UnknownTransportError, InvalidHintError: see `read_address`. ConnectFailedError: nobody
@@ -66,7 +71,7 @@ async def dial(io: Io, locator: PeerLocator, framing: Framing) -> TcpConnection:
     host, port = read_address(locator)
     try:
         with trio.fail_after(DIAL_TIMEOUT):
-            sock = await io.dial(host, port)
+            sock = await io.dial(host, port, asked_by)
     except trio.TooSlowError:
         raise _failure(host, port, [f"{host}:{port}: no answer within {DIAL_TIMEOUT:g} s"]) from None
     except OSError as exc:

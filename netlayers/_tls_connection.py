@@ -12,6 +12,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
+from typing import ClassVar
 
 import trio
 from OpenSSL import SSL
@@ -66,6 +67,8 @@ async def shake_hands(tls: SSL.Connection, sock: socket.socket) -> None:
 
 class TlsConnection(Connection):
     """A connection whose TLS handshake is done. It owns the socket."""
+
+    notices_loss: ClassVar[bool] = True
 
     def __init__(self, tls: SSL.Connection, sock: socket.socket, proof: Proof) -> None:
         self._tls = tls

@@ -15,7 +15,7 @@ import attrs
 import trio
 from OpenSSL import SSL
 
-from goblins_py.abc import Io, Proof
+from goblins_py.abc import Asker, Io, Proof
 from goblins_py.errors import (
     ConnectFailedError,
     DesignatorMismatchError,
@@ -82,12 +82,18 @@ def server_name(designator: str) -> str:
 
 
 async def dial(
-    identity: Identity, io: Io, locator: PeerLocator, limit: float = DIAL_TIMEOUT
+    identity: Identity,
+    io: Io,
+    locator: PeerLocator,
+    limit: float = DIAL_TIMEOUT,
+    *,
+    asked_by: Asker | None = None,
 ) -> TlsConnection:
     """Connect to the peer that `locator` designates; returns when the TLS handshake is done.
 
     Args:
         limit: seconds for all of it.
+        asked_by: see `Io.dial`.
 
     Raises:
         UnknownTransportError, InvalidHintError: see `read_target`. DesignatorMismatchError:
@@ -97,7 +103,7 @@ async def dial(
     target = read_target(locator)
     try:
         with trio.fail_after(limit):
-            return await _secure(identity, await io.dial(target.host, target.port), target)
+            return await _secure(identity, await io.dial(target.host, target.port, asked_by), target)
     except trio.TooSlowError:
         raise _failure(target, [f"{target}: no answer within {limit:g} s"]) from None
     except DesignatorMismatchError:

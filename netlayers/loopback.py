@@ -18,7 +18,7 @@ from contextlib import suppress
 
 import trio
 
-from goblins_py.abc import Connection, Establisher, Io, NearOnly, Netlayer
+from goblins_py.abc import Asker, Connection, Establisher, Io, NearOnly, Netlayer
 from goblins_py.actors import PersistenceEnv, Promise, actor, live
 from goblins_py.errors import ConnectFailedError, NetlayerError, UnknownTransportError
 from goblins_py.locators import PeerLocator
@@ -143,7 +143,11 @@ class LoopbackNetlayer(Netlayer):
         """See `Netlayer.our_location`. It has no hints."""
         return PeerLocator(TRANSPORT, self.designator, None)
 
-    def connect_to(self, locator: PeerLocator) -> Promise[Connection]:
+    def can_reach(self, locator: PeerLocator) -> bool:
+        """See `Netlayer.can_reach`. Everybody listens."""
+        return locator.transport == TRANSPORT
+
+    def connect_to(self, locator: PeerLocator, asked_by: Asker | None = None) -> Promise[Connection]:
         """See `Netlayer.connect_to`. Breaks with `NetlayerError` while it is not attached."""
         if self._io is None:
             raise NetlayerError("this loopback netlayer is not set up yet")

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import trio
 
-from goblins_py.abc import UNPROVED, WITHOUT_IDENTITIES, Connection, Establisher, Io, Netlayer, Proof
+from goblins_py.abc import UNPROVED, WITHOUT_IDENTITIES, Asker, Connection, Establisher, Io, Netlayer, Proof
 from goblins_py.actors import (
     PersistenceEnv,
     Promise,
@@ -108,7 +108,15 @@ class PrelayNetlayer(Netlayer):
             self._known = make_promise()
         return self._known[0]
 
-    def connect_to(self, locator: PeerLocator) -> Promise[Connection]:
+    def can_reach(self, locator: PeerLocator) -> bool:
+        """See `Netlayer.can_reach`. Whoever only dials has no endpoint."""
+        try:
+            prelay_endpoint(locator)
+        except NetlayerError:
+            return False
+        return True
+
+    def connect_to(self, locator: PeerLocator, asked_by: Asker | None = None) -> Promise[Connection]:
         """See `Netlayer.connect_to`. Through our relay if we have one, else straight to the peer's."""
         io, _ = self._ready()
         endpoint = prelay_endpoint(locator)

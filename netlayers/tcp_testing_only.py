@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from goblins_py.abc import Connection, Establisher, Io, Netlayer
+from goblins_py.abc import Asker, Connection, Establisher, Io, Netlayer
 from goblins_py.actors import PersistenceEnv, Promise, actor, live
-from goblins_py.errors import NetlayerError
+from goblins_py.errors import GoblinsError, NetlayerError
 from goblins_py.locators import PeerLocator
-from netlayers._tcp_meeting import TRANSPORT, Framing, dial, serve
+from netlayers._tcp_meeting import TRANSPORT, Framing, dial, read_address, serve
 
 __all__ = ["TcpTestingOnlyNetlayer", "tcp_testing_only_env"]
 
@@ -71,10 +71,18 @@ class TcpTestingOnlyNetlayer(Netlayer):
             return PeerLocator(TRANSPORT, self.designator, None)
         return PeerLocator(TRANSPORT, self.designator, {"host": self.host, "port": str(self.port)})
 
-    def connect_to(self, locator: PeerLocator) -> Promise[Connection]:
+    def can_reach(self, locator: PeerLocator) -> bool:
+        """See `Netlayer.can_reach`. Whoever only dials has no hints."""
+        try:
+            read_address(locator)
+        except GoblinsError:
+            return False
+        return True
+
+    def connect_to(self, locator: PeerLocator, asked_by: Asker | None = None) -> Promise[Connection]:
         """See `Netlayer.connect_to`. The hints `host` and `port` are dialled; nobody is proved."""
         io = self._ready()
-        return io.start(_connect, io, locator, self.framing)
+        return io.start(_connect, io, locator, self.framing, asked_by)
 
     def _ready(self) -> Io:
         if self._io is None:
@@ -94,5 +102,5 @@ tcp_testing_only_env = PersistenceEnv(TcpTestingOnlyNetlayer)
 """What a persistent vat needs to save and restore a `TcpTestingOnlyNetlayer`."""
 
 
-async def _connect(io: Io, locator: PeerLocator, framing: Framing) -> Connection:
-    return await dial(io, locator, framing)
+async def _connect(io: Io, locator: PeerLocator, framing: Framing, asked_by: Asker | None) -> Connection:
+    return await dial(io, locator, framing, asked_by=asked_by)

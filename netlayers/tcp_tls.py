@@ -14,12 +14,12 @@ from collections.abc import Mapping
 
 import attrs
 
-from goblins_py.abc import UNPROVED, WITHOUT_IDENTITIES, Connection, Establisher, Io, Netlayer
+from goblins_py.abc import UNPROVED, WITHOUT_IDENTITIES, Asker, Connection, Establisher, Io, Netlayer
 from goblins_py.actors import PersistenceEnv, Promise, actor, live
-from goblins_py.errors import NetlayerError
+from goblins_py.errors import GoblinsError, NetlayerError
 from goblins_py.locators import PeerLocator
 from netlayers._certificates import canonical_pair
-from netlayers._tls_dialler import TRANSPORT, dial
+from netlayers._tls_dialler import TRANSPORT, dial, read_target
 from netlayers._tls_identity import Identity, make_identity
 from netlayers._tls_listener import TlsListener
 
@@ -85,10 +85,18 @@ class TcpTlsNetlayer(Netlayer):
             return PeerLocator(TRANSPORT, designator, None)
         return PeerLocator(TRANSPORT, designator, {"host": str(self.host), "port": str(self.port)})
 
-    def connect_to(self, locator: PeerLocator) -> Promise[Connection]:
+    def can_reach(self, locator: PeerLocator) -> bool:
+        """See `Netlayer.can_reach`. Whoever only dials has no hints."""
+        try:
+            read_target(locator)
+        except GoblinsError:
+            return False
+        return True
+
+    def connect_to(self, locator: PeerLocator, asked_by: Asker | None = None) -> Promise[Connection]:
         """See `Netlayer.connect_to`. The hints `host` and `port` (8088 if missing) are dialled."""
         io, identity = self._ready()
-        return io.start(_connect, identity, io, locator)
+        return io.start(_connect, identity, io, locator, asked_by)
 
     def statistics(self) -> Mapping[str, int]:
         """How many connections were accepted, established, refused…; see `Statistics`."""
@@ -120,8 +128,8 @@ tcp_tls_env = PersistenceEnv(TcpTlsNetlayer)
 """What a persistent vat needs to save and restore a `TcpTlsNetlayer`."""
 
 
-async def _connect(identity: Identity, io: Io, locator: PeerLocator) -> Connection:
-    return await dial(identity, io, locator)
+async def _connect(identity: Identity, io: Io, locator: PeerLocator, asked_by: Asker | None) -> Connection:
+    return await dial(identity, io, locator, asked_by=asked_by)
 
 
 def _is_reachable(host: str) -> bool:

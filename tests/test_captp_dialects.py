@@ -240,6 +240,7 @@ def test_a_gift_in_an_ordered_struct_is_deposited_once() -> None:
     receiver = Stranger(vat=exporter.us.vat)
     for stranger in (exporter, receiver):
         stranger.us.session.believe(verified=True)
+        stranger.us.session.reachable = True
     gift = exporter.us.session.references.bootstrap
     receiver.us.send(receiver.us.remote, "m", {"b": gift, "aa": 1})
     assert 1 == receiver.us.say().count(b"desc:handoff-give")

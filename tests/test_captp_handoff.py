@@ -7,8 +7,14 @@ import pytest
 
 from captp_kit import new_vat, run_vat
 from goblins_py.actors import Broken, Fulfilled, HandlerTurn, listen_outside, make_promise, spawn
-from goblins_py.captp import GiftDesk, SessionKeys, make_receive, verify_own_give, verify_withdrawal
-from goblins_py.captp import _gifts as gifts
+from goblins_py.captp import (
+    GiftDesk,
+    SessionKeys,
+    SessionLimits,
+    make_receive,
+    verify_own_give,
+    verify_withdrawal,
+)
 from goblins_py.captp._handoff import HandoffSession, make_give, read_give
 from goblins_py.captp._keys import public_key_value, session_id, side_id
 from goblins_py.captp._records import DescSigEnvelope, to_record
@@ -116,7 +122,7 @@ def test_a_withdrawal_in_order_is_accepted() -> None:
     withdrawal = withdraw(RECEIVE)
     assert withdrawal.gifter is EXPORTER_GIFTER
     assert withdrawal.gift_id == GIFT
-    assert withdrawal.use == (EXPORTER_RECEIVER.session_id, EXPORTER_GIFTER.session_id, 7)
+    assert (withdrawal.receiver, withdrawal.count) == (EXPORTER_RECEIVER.session_id, 7)
 
 
 def test_hints_of_the_exporters_location_do_not_matter() -> None:
@@ -249,9 +255,9 @@ def test_ones_own_give_is_checked_as_well() -> None:
 class Exporter:
     """A desk, and a vat to work it in."""
 
-    def __init__(self):
+    def __init__(self, limits=None):
         self.vat = new_vat()
-        self.desk = GiftDesk()
+        self.desk = GiftDesk(limits)
         self.gift = self.do(spawn, lambda: None)
 
     def do(self, function, *args):
@@ -349,19 +355,31 @@ def test_two_who_wait_for_one_gift_are_refused(exporter) -> None:
 
 
 def test_a_count_is_used_once(exporter) -> None:
-    """Also while the first withdrawal waits; another count, session or gifter is another use."""
-    use = (b"receiver", b"gifter", 7)
-    exporter.desk.use(use)
+    """Also while the first withdrawal waits; another count or receiver is another use."""
+    exporter.desk.use(b"receiver", 7)
     exporter.wait()
     with pytest.raises(HandoffError, match="this handoff count was used before"):
-        exporter.desk.use(use)
-    for other in ((b"other", b"gifter", 7), (b"receiver", b"other", 7), (b"receiver", b"gifter", 3)):
-        exporter.desk.use(other)
+        exporter.desk.use(b"receiver", 7)
+    exporter.desk.use(b"other", 7)
+    exporter.desk.use(b"receiver", 3)
 
 
-def test_gifts_are_limited(exporter, monkeypatch) -> None:
+def test_counts_of_a_long_session_take_no_room_for_each(exporter) -> None:
+    """The highest are remembered; all below them count as used."""
+    for count in range(0, 20_000, 2):
+        exporter.desk.use(b"receiver", count)
+    for count in (0, 2, 3, 18_000, 19_998):
+        with pytest.raises(HandoffError, match="used before"):
+            exporter.desk.use(b"receiver", count)
+    exporter.desk.use(b"receiver", 19_999)
+    assert len(exporter.desk._used[b"receiver"]._counts) <= 1_000
+    exporter.desk.forget(b"receiver")
+    assert exporter.desk._used == {}
+
+
+def test_gifts_are_limited() -> None:
     """Room is made by who takes one."""
-    monkeypatch.setattr(gifts, "MAX_GIFTS", 2)
+    exporter = Exporter(SessionLimits(gifts=2))
     exporter.deposit(1)
     exporter.deposit(2)
     with pytest.raises(HandoffError, match="more than 2 gifts"):
@@ -370,9 +388,9 @@ def test_gifts_are_limited(exporter, monkeypatch) -> None:
     exporter.deposit(3)
 
 
-def test_waits_are_limited(exporter, monkeypatch) -> None:
+def test_waits_are_limited() -> None:
     """Room is made by a deposit."""
-    monkeypatch.setattr(gifts, "MAX_WAITS", 2)
+    exporter = Exporter(SessionLimits(gift_waits=2))
     exporter.wait(1)
     exporter.wait(2)
     with pytest.raises(HandoffError, match="more than 2 withdrawals"):

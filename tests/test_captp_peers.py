@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from goblins_py.captp import Abort, Await, Belief, Fail, PeerTable, Use
+from goblins_py.captp import Abort, Await, Belief, Fail, GiveUp, HandOver, PeerTable, Use
 from goblins_py.errors import ConnectFailedError
 from goblins_py.locators import PeerLocator
 
@@ -16,7 +16,11 @@ class Fake:
 
     our_side: bytes = b"m"
     their_side: bytes = b"m"
-    heard: bool = False
+    heard: int = 0
+    in_limbo: bool = False
+
+
+CROSSED = "the peer aborted: Crossed hellos mitigation"
 
 
 def dialling(our_side=b"m"):
@@ -31,7 +35,7 @@ def dialling(our_side=b"m"):
 def living():
     """A table with a live session, which both sides count as such."""
     table, session = dialling()
-    session.heard = True
+    session.heard = 1
     assert table.started(ALICE, session, Belief.DIALLED) == [Use(ALICE, session)]
     table.settled(ALICE, session)
     return table, session
@@ -143,26 +147,88 @@ def test_an_unproved_session_takes_no_part_in_crossed_hellos():
     assert table.started(ALICE, ours, Belief.DIALLED) == [Use(ALICE, ours)]
 
 
+def answered(our_side=b"a"):
+    """A dial that was just answered: nothing else has come over it yet."""
+    table, ours = dialling(our_side=our_side)
+    assert table.started(ALICE, ours, Belief.DIALLED) == [Use(ALICE, ours)]
+    return table, ours
+
+
 @pytest.mark.parametrize("belief", [Belief.PROVED, Belief.CLAIMED])
 def test_crossed_hellos_are_judged_alike_when_the_answer_comes_first(belief):
     """Our dial is answered, then the hello that crossed it comes: both sides must choose the same one."""
-    table, ours = dialling(our_side=b"a")
-    table.started(ALICE, ours, Belief.DIALLED)
-    theirs = Fake(their_side=b"b")
-    assert table.started(ALICE, theirs, belief) == [
-        Abort(ours, "Crossed hellos mitigation"),
-        Use(ALICE, theirs),
-    ]
-    table, ours = dialling(our_side=b"b")
-    table.started(ALICE, ours, Belief.DIALLED)
+    table, ours = answered(our_side=b"b")
     theirs = Fake(their_side=b"a")
     assert table.started(ALICE, theirs, belief) == [Abort(theirs, "Crossed hellos mitigation")]
     assert table.live(ALICE) is ours
 
 
+@pytest.mark.parametrize("belief", [Belief.PROVED, Belief.CLAIMED])
+def test_an_answered_dial_that_loses_is_handed_over_when_the_peer_says_so(belief):
+    """Only its abort tells that nothing of it was read; until then the winner takes what is new."""
+    table, ours = answered()
+    theirs = Fake(their_side=b"b")
+    assert table.started(ALICE, theirs, belief) == [Use(ALICE, theirs)]
+    ours.in_limbo = True
+    assert table.ended(ours, ALICE, CROSSED) == [HandOver(ours, theirs)]
+    assert table.live(ALICE) is theirs
+
+
+def test_the_abort_of_an_answered_dial_may_come_before_the_winner():
+    """Then that is waited for, and nobody dials meanwhile."""
+    table, ours = answered()
+    ours.in_limbo = True
+    assert table.ended(ours, ALICE, CROSSED) == [Await(ALICE)]
+    assert table.live(ALICE) is None
+    assert not table.dial(ALICE)
+    theirs = Fake(their_side=b"b")
+    assert table.started(ALICE, theirs, Belief.PROVED) == [Use(ALICE, theirs), HandOver(ours, theirs)]
+    assert table.gave_up_waiting(ALICE) == []
+
+
+def test_what_is_in_limbo_breaks_when_no_winner_comes():
+    """After the handshake limit, with those who wished for the peer meanwhile."""
+    table, ours = answered()
+    ours.in_limbo = True
+    table.ended(ours, ALICE, CROSSED)
+    fail, give_up = table.gave_up_waiting(ALICE)
+    assert isinstance(fail, Fail)
+    assert give_up == GiveUp(ours)
+    assert table.dial(ALICE)
+
+
+def test_what_is_in_limbo_goes_over_a_session_that_we_dial_instead():
+    """The winner came and went before the loser ended; or breaks with that dial."""
+    for succeeds in (True, False):
+        table, ours = answered()
+        theirs = Fake(their_side=b"b")
+        table.started(ALICE, theirs, Belief.PROVED)
+        assert table.ended(theirs, ALICE, "gone") == []
+        assert table.dial(ALICE)
+        ours.in_limbo = True
+        assert table.ended(ours, ALICE, CROSSED) == []
+        if succeeds:
+            new = Fake()
+            table.greeting(ALICE, new)
+            assert table.started(ALICE, new, Belief.DIALLED) == [Use(ALICE, new), HandOver(ours, new)]
+        else:
+            error = ConnectFailedError("no")
+            assert table.not_reached(ALICE, error) == [Fail(ALICE, error), GiveUp(ours)]
+
+
+def test_an_answered_dial_that_the_peer_uses_has_lost_nothing():
+    """It counts it as alive, whatever the ids say: both go on."""
+    table, ours = answered()
+    theirs = Fake(their_side=b"b")
+    table.started(ALICE, theirs, Belief.PROVED)
+    ours.heard = 1
+    assert table.settled(ALICE, ours) == []
+    assert table.live(ALICE) is theirs
+
+
 def test_the_memory_of_a_crossing_is_gone_once_established():
     """When the peer has sent an operation, or the time is up, side ids decide nothing."""
-    for heard in (True, False):
+    for heard in (1, 0):
         table, ours = dialling(our_side=b"a")
         table.started(ALICE, ours, Belief.DIALLED)
         ours.heard = heard
@@ -174,17 +240,53 @@ def test_the_memory_of_a_crossing_is_gone_once_established():
         assert table.live(ALICE) is ours
 
 
-def test_a_dial_of_the_peers_that_was_on_its_way_replaces_nothing():
-    """Both sessions go on, until the time is up; what comes then is a new connection."""
-    table, ours = dialling(our_side=b"a")
-    table.started(ALICE, ours, Belief.DIALLED)
-    ours.heard = True
-    assert table.started(ALICE, Fake(their_side=b"z"), Belief.PROVED) == []
+def beside():
+    """A dial that was answered and used, and a proved session that came within the handshake limit."""
+    table, ours = answered()
+    ours.heard = 5
+    theirs = Fake(their_side=b"z")
+    assert table.started(ALICE, theirs, Belief.PROVED) == []
     assert table.live(ALICE) is ours
-    table.settled(ALICE, ours)
+    return table, ours, theirs
+
+
+def test_a_proved_session_beside_a_fresh_dial_replaces_it_if_that_is_silent():
+    """When the time is up: the peer has come by another network, and forgotten the old connection."""
+    table, ours, theirs = beside()
+    abort, use = table.settled(ALICE, ours)
+    assert (abort.session, use) == (ours, Use(ALICE, theirs))
+    assert "replaced" in abort.reason
+    assert table.ended(ours, ALICE, "replaced") == []
+    assert table.live(ALICE) is theirs
+
+
+def test_a_proved_session_beside_a_fresh_dial_that_is_used_replaces_nothing():
+    """The peer has both; what comes later is a new connection."""
+    table, ours, _ = beside()
+    ours.heard = 6
+    assert table.settled(ALICE, ours) == []
+    assert table.live(ALICE) is ours
     new = Fake()
     abort, use = table.started(ALICE, new, Belief.PROVED)
     assert (abort.session, use.session) == (ours, new)
+
+
+def test_a_proved_session_that_the_peer_gives_up_replaces_nothing():
+    """It was the remainder of a crossing."""
+    table, ours, theirs = beside()
+    assert table.ended(theirs, ALICE, CROSSED) == []
+    assert table.settled(ALICE, ours) == []
+    assert table.live(ALICE) is ours
+
+
+def test_a_proved_session_takes_the_place_of_a_fresh_dial_that_ends():
+    """The newest of them."""
+    table, ours, _ = beside()
+    newer = Fake(their_side=b"y")
+    assert table.started(ALICE, newer, Belief.PROVED) == []
+    assert table.ended(ours, ALICE, "gone") == [Use(ALICE, newer)]
+    assert table.live(ALICE) is newer
+    assert table._candidates == {}
 
 
 def test_an_older_dials_time_does_not_end_the_memory_of_a_newer_one():

@@ -46,7 +46,7 @@ class Renaming(LoopbackNetlayer):
 class Misleading(LoopbackNetlayer):
     """Reaches somebody, whoever was asked for."""
 
-    def connect_to(self, locator):
+    def connect_to(self, locator, asked_by=None):
         return LoopbackNetlayer.connect_to(self, PeerLocator("loopback", "alice", None))
 
 

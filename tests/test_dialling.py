@@ -2,9 +2,11 @@
 
 import pytest
 
+from goblins_py.abc import Asker
+from goblins_py.captp import SessionLimits
 from goblins_py.errors import ConnectFailedError
 from goblins_py.locators import PeerLocator
-from goblins_py.runtime._dialling import Asker, DialGuard, Reach, address_refusal, reach_of, where_refused
+from goblins_py.runtime._dialling import DialGuard, Reach, address_refusal, reach_of, where_refused
 
 PUBLIC, PRIVATE, HERE = "93.184.215.14", "192.168.1.9", "127.0.0.1"
 
@@ -26,6 +28,16 @@ def asker(address=PUBLIC, session="session"):
 
 
 EXAMPLE = at("example.com")
+
+
+def guard_of(clock=None, may_dial=None, **limits):
+    return DialGuard(clock or Clock(), SessionLimits(**limits), may_dial)
+
+
+def decide(guard, locator, asked_by):
+    """As the switchboard does: where to, then how often."""
+    guard.judge(locator, asked_by)
+    guard.begin(asked_by)
 
 
 @pytest.mark.parametrize(
@@ -111,48 +123,48 @@ def test_hints_without_a_host_refuse_nothing():
 
 def test_eight_dials_at_once():
     """The ninth has to wait until one has ended; other sessions are not concerned."""
-    guard = DialGuard(Clock())
+    guard = guard_of()
     for _ in range(8):
-        guard.decide(EXAMPLE, asker())
+        decide(guard, EXAMPLE, asker())
     with pytest.raises(ConnectFailedError, match="8 dials"):
-        guard.decide(EXAMPLE, asker())
-    guard.decide(EXAMPLE, asker(session="other"))
+        decide(guard, EXAMPLE, asker())
+    decide(guard, EXAMPLE, asker(session="other"))
     guard.done(asker())
-    guard.decide(EXAMPLE, asker())
+    decide(guard, EXAMPLE, asker())
     with pytest.raises(ConnectFailedError):
-        guard.decide(EXAMPLE, asker())
+        decide(guard, EXAMPLE, asker())
 
 
 def test_a_hundred_dials_a_minute():
     """In any sixty seconds, not in each minute of the clock."""
     clock = Clock()
-    guard = DialGuard(clock)
+    guard = guard_of(clock)
     for number in range(100):
         clock.now = 1000.0 + number / 2
-        guard.decide(EXAMPLE, asker())
+        decide(guard, EXAMPLE, asker())
         guard.done(asker())
     with pytest.raises(ConnectFailedError, match="100 dials"):
-        guard.decide(EXAMPLE, asker())
+        decide(guard, EXAMPLE, asker())
     clock.now = 1060.0
-    guard.decide(EXAMPLE, asker())
+    decide(guard, EXAMPLE, asker())
     with pytest.raises(ConnectFailedError):
-        guard.decide(EXAMPLE, asker())
+        decide(guard, EXAMPLE, asker())
 
 
 def test_what_is_refused_does_not_count():
     """Neither as under way nor as begun."""
-    guard = DialGuard(Clock(), at_once=1, per_minute=1)
+    guard = guard_of(dials_at_once=1, dials_per_minute=1)
     for _ in range(5):
         with pytest.raises(ConnectFailedError, match="link-local"):
-            guard.decide(at("169.254.169.254"), asker())
-    guard.decide(EXAMPLE, asker())
+            decide(guard, at("169.254.169.254"), asker())
+    decide(guard, EXAMPLE, asker())
 
 
 def test_our_own_program_dials_what_it_likes():
     """As often as it likes."""
-    guard = DialGuard(Clock(), lambda locator, asked_by: False)
+    guard = guard_of(may_dial=lambda locator, asked_by: False)
     for _ in range(1000):
-        guard.decide(at("169.254.169.254"), None)
+        decide(guard, at("169.254.169.254"), None)
     guard.done(None)
 
 
@@ -164,20 +176,20 @@ def test_a_hook_decides_in_the_place_of_the_default():
         seen.append((locator, asked_by))
         return locator.hints["host"] == HERE
 
-    guard = DialGuard(Clock(), may_dial, at_once=1)
+    guard = guard_of(may_dial=may_dial, dials_at_once=1)
     with pytest.raises(ConnectFailedError, match="may_dial"):
-        guard.decide(EXAMPLE, asker())
-    guard.decide(at(HERE), asker())
+        decide(guard, EXAMPLE, asker())
+    decide(guard, at(HERE), asker())
     assert seen == [(EXAMPLE, asker()), (at(HERE), asker())]
     with pytest.raises(ConnectFailedError, match="1 dials"):
-        guard.decide(at(HERE), asker())
+        decide(guard, at(HERE), asker())
 
 
 def test_an_ended_session_is_forgotten():
     """Nothing is kept of it, also when a dial of its ends later."""
-    guard = DialGuard(Clock())
+    guard = guard_of()
     for _ in range(8):
-        guard.decide(EXAMPLE, asker())
+        decide(guard, EXAMPLE, asker())
     guard.forget("session")
     guard.done(asker())
     guard.forget("session")

@@ -120,7 +120,7 @@ async def until_registered(person):
 
 @pytest.mark.parametrize("way", [("alice", "relay"), ("relay", "other-relay")])
 async def test_a_half_open_path_is_found_by_asking_for_a_sign_of_life(way, autojump_clock):
-    """Nothing arrives any more and nobody says so: the session severs after two minutes of silence."""
+    """Nothing arrives any more and nobody says so: the session severs after minutes of silence."""
     async with alice_and_bob_behind_a_relay(2) as (alice, bob, _, network):
         _, sturdyref = await alice.share(Greeter, "Alice")
         greeter = await bob.enliven(sturdyref)
@@ -128,9 +128,9 @@ async def test_a_half_open_path_is_found_by_asking_for_a_sign_of_life(way, autoj
         await bob.vat.run(lambda: on_sever(greeter, reasons.append))
         begun = trio.current_time()
         network.partition(*way)
-        await until(lambda: reasons, seconds=300)
-        assert "no sign of life" in reasons[0]
-        assert 60 < trio.current_time() - begun <= 121
+        await until(lambda: reasons, seconds=400)
+        assert "said nothing for" in reasons[0]
+        assert 60 < trio.current_time() - begun <= 361
 
 
 async def test_an_idle_session_with_a_living_peer_goes_on(autojump_clock):

@@ -225,15 +225,16 @@ async def test_a_client_cannot_have_the_relay_deliver_to_itself(autojump_clock):
 
 async def test_a_client_cannot_make_the_relay_dial_wherever_it_likes():
     """A relay with a public name does not dial private addresses for its clients."""
+    from goblins_py.captp import SessionLimits
     from goblins_py.locators import PeerLocator, Sturdyref
-    from goblins_py.runtime import Asker, DialGuard
+    from goblins_py.runtime import DialGuard
     from netlayers import prelay_locator
 
     inside = Sturdyref(PeerLocator("tcp-tls", "a" * 52, {"host": "10.0.0.1", "port": "1"}), bytes(32))
     locator = prelay_locator(inside)
-    guard = DialGuard(lambda: 0.0)
+    guard = DialGuard(lambda: 0.0, SessionLimits())
     with pytest.raises(ConnectFailedError, match="private"):
-        guard.decide(prelay_endpoint(locator).peer, Asker("account", address="relay.example"))
+        guard.judge(prelay_endpoint(locator).peer, guard.asker("account", None, "relay.example"))
 
 
 @pytest.mark.parametrize("quota", [{"sessions": 0}, {"sessions": "many"}, {"no_such": 1}, {"sessions": 1.5}])

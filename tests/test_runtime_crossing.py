@@ -12,7 +12,6 @@ from goblins_py import on_sever, open_vat, spawn, spawn_mycapn
 from goblins_py.captp import Session, SessionKeys
 from goblins_py.captp._greeting import greeting
 from goblins_py.captp._records import OpAbort, OpStartSession, read_record
-from goblins_py.errors import SessionSeveredError
 from goblins_py.syrup import NEED_DATA, Decoder
 from netlayers import LoopbackNetwork, TcpTestingOnlyNetlayer, TcpTlsNetlayer
 from runtime_kit import Greeter, Person, person, until
@@ -57,13 +56,7 @@ async def both_enliven(one, other, ones, others):
     found = {}
 
     async def enliven(who, sturdyref, key):
-        try:
-            found[key] = await who.enliven(sturdyref)
-        except SessionSeveredError as error:
-            # A dial that was answered and then lost takes with it what was sent at once (see docs/protocol).
-            if "Crossed hellos" not in error.reason:
-                raise
-            found[key] = await who.enliven(sturdyref)
+        found[key] = await who.enliven(sturdyref)
 
     async with trio.open_nursery() as nursery:
         for number in range(2):

@@ -5,6 +5,7 @@ time, what it raises, and what is left after cancellation. `goblins_py.testing` 
 conformance suite for each (`check_netlayer`, `check_store`) that anybody's may run.
 """
 
+from goblins_py.abc._asker import Asker
 from goblins_py.abc._io import Io
 from goblins_py.abc._netlayer import (
     UNPROVED,
@@ -21,6 +22,7 @@ from goblins_py.actors import Delta, NearOnly, Portrait, Snapshot
 __all__ = [
     "UNPROVED",
     "WITHOUT_IDENTITIES",
+    "Asker",
     "Connection",
     "Delta",
     "Establisher",

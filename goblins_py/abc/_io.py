@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar, TypeVarTuple
 
+from goblins_py.abc._asker import Asker
 from goblins_py.actors import NearOnly, Promise
 
 __all__ = ["Io"]
@@ -42,14 +43,18 @@ class Io(NearOnly, ABC):
         """
 
     @abstractmethod
-    async def dial(self, host: str, port: int) -> socket.socket:
+    async def dial(self, host: str, port: int, asked_by: Asker | None = None) -> socket.socket:
         """Connect by TCP, all addresses of `host` tried as RFC 8305 says (happy eyeballs).
+
+        Args:
+            asked_by: the peer that makes us dial: addresses that it may not make us reach are not tried.
+                None if our own program does.
 
         Returns:
             A connected, non-blocking socket with TCP_NODELAY set. The caller closes it.
 
         Raises:
-            OSError: none of the addresses answered. Cancelled: nothing stays open.
+            OSError: none of the addresses answered, or may be tried. Cancelled: nothing stays open.
         """
 
     @abstractmethod

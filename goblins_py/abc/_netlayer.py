@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import attrs
 
+from goblins_py.abc._asker import Asker
 from goblins_py.abc._io import Io
 from goblins_py.actors import NearOnly, Promise
 from goblins_py.locators import PeerLocator
@@ -61,6 +62,10 @@ class Connection(NearOnly, ABC):
     message_oriented: ClassVar[bool] = False
     """True: each `send` and each `receive` is one whole CapTP message. Else any split."""
 
+    notices_loss: ClassVar[bool] = False
+    """True: it breaks in time when the far end disappears silently, as with TCP's keepalive.
+    Else the session asks an idle peer now and then for a sign of life."""
+
     @property
     @abstractmethod
     def proof(self) -> Proof:
@@ -71,15 +76,6 @@ class Connection(NearOnly, ABC):
         """The IP address of the far end, as the system sees it; None if there is none, or it is hidden.
 
         What a peer may make us dial depends on it. Never changes. Optional: the default is None.
-        """
-        return None
-
-    @property
-    def keepalive(self) -> float | None:
-        """Seconds of silence after which the far end is asked for a sign of life, by CapTP; None: never.
-
-        For transports that cannot notice by themselves that it is gone. Never changes. Optional: the
-        default is None.
         """
         return None
 
@@ -159,8 +155,18 @@ class Netlayer(ABC):
         """The locator that others reach us by, with hints; after `setup`."""
 
     @abstractmethod
-    def connect_to(self, locator: PeerLocator) -> Promise[Connection]:
+    def can_reach(self, locator: PeerLocator) -> bool:
+        """Could `connect_to` try this locator, by what it says? Pure, and before `setup` as well.
+
+        False of a peer that only dials: its objects are not given to others as somebody to connect to.
+        """
+
+    @abstractmethod
+    def connect_to(self, locator: PeerLocator, asked_by: Asker | None = None) -> Promise[Connection]:
         """Dial a peer; after `setup`.
+
+        Args:
+            asked_by: the peer that makes us dial, to be passed on to `Io.dial`; None if our own program does.
 
         Returns:
             A promise of a connection whose proof is for `locator.designator` (or that has no

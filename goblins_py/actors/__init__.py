@@ -22,6 +22,7 @@ from goblins_py.actors._promise import (
     Select,
     outcome_of,
     promise_told,
+    reconnect,
     unwrap,
 )
 from goblins_py.actors._reference import (
@@ -99,6 +100,7 @@ __all__ = [
     "persistent_name",
     "promise_told",
     "race",
+    "reconnect",
     "ref_to",
     "require_turn",
     "resolver_for",

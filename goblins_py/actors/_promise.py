@@ -39,6 +39,7 @@ __all__ = [
     "Select",
     "outcome_of",
     "promise_told",
+    "reconnect",
     "select",
     "unwrap",
 ]
@@ -409,6 +410,15 @@ def unwrap(outcome: Outcome, *, keep_traceback: bool = False) -> object:
     if isinstance(outcome, Broken):
         raise outcome.reason if keep_traceback else outcome.reason.with_traceback(None)
     return outcome.value
+
+
+def reconnect(thing: Ref[Any] | Promise[Any], old: Connector, new: Connector) -> None:
+    """What was to be reached by one connector, over which nothing has ever arrived, is reached by another."""
+    if isinstance(thing, Ref):
+        if thing._connector is old:
+            thing._connector = new
+    elif isinstance(thing._state, RemotePending) and thing._state.connector is old:
+        thing._state.connector = new
 
 
 def promise_told(home: Home, listener: Listener | None) -> Promise[object]:

@@ -5,16 +5,39 @@ from __future__ import annotations
 from typing import Final
 
 from goblins_py.actors import Promise, Ref, Resolver
+from goblins_py.captp._limits import SessionLimits
 from goblins_py.errors import HandoffError
 
-__all__ = ["MAX_GIFTS", "MAX_WAITS", "GiftDesk"]
+__all__ = ["GiftDesk", "UsedCounts"]
 
-MAX_GIFTS: Final = 10_000
-MAX_WAITS: Final = 1_000
+_MAX_COUNTS: Final = 1_000
+"""Handoff counts of one receiver's session that are remembered, the highest ones."""
 _MAX_ID: Final = 1_024
 """Bytes of a gift's id, which stays here for as long as the gifter likes."""
 
 Key = tuple[type, object]
+
+
+class UsedCounts:
+    """The handoff counts that one receiver's session has used, for one gifter.
+
+    Messages of a session come in order, and its counts rise; so only the highest are remembered, and what is
+    lower than all of these counts as used.
+    """
+
+    def __init__(self) -> None:
+        self._counts: set[int] = set()
+        self._floor = -1
+
+    def use(self, count: int) -> None:
+        """Mark it as used. Raises `HandoffError`: it was."""
+        if count <= self._floor or count in self._counts:
+            raise HandoffError("this handoff count was used before")
+        self._counts.add(count)
+        if len(self._counts) > _MAX_COUNTS:
+            highest = sorted(self._counts)[_MAX_COUNTS // 2 :]
+            self._floor = highest[0] - 1
+            self._counts = set(highest)
 
 
 class GiftDesk:
@@ -23,11 +46,16 @@ class GiftDesk:
     A withdrawal may come before its deposit, and waits. A gift is given out once; then its id is free again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: SessionLimits | None = None) -> None:
+        self._limits = limits or SessionLimits()
         self._gifts: dict[Key, object] = {}
         self._waits: dict[Key, Resolver[object]] = {}
-        self._used: set[tuple[bytes, bytes, int]] = set()
+        self._used: dict[bytes, UsedCounts] = {}
         self._closed: str | None = None
+
+    def __len__(self) -> int:
+        """How many gifts and withdrawals wait for each other."""
+        return len(self._gifts) + len(self._waits)
 
     def deposit(self, gift_id: object, gift: object) -> None:
         """Take a gift, or hand it to who waits for it; in a turn.
@@ -43,16 +71,18 @@ class GiftDesk:
             waiting.fulfill(gift)
         elif key in self._gifts:
             raise HandoffError("a gift of this id is deposited already")
-        elif len(self._gifts) >= MAX_GIFTS:
-            raise HandoffError(f"more than {MAX_GIFTS} gifts wait for their receivers")
+        elif len(self._gifts) >= self._limits.gifts:
+            raise HandoffError(f"more than {self._limits.gifts} gifts wait for their receivers: gifts limit")
         else:
             self._gifts[key] = gift
 
-    def use(self, use: tuple[bytes, bytes, int]) -> None:
-        """Mark receiver's session, gifter's session and count as used. Raises `HandoffError`: they were."""
-        if use in self._used:
-            raise HandoffError("this handoff count was used before")
-        self._used.add(use)
+    def use(self, receiver: bytes, count: int) -> None:
+        """Mark a count of this receiver's session as used for our gifter. Raises `HandoffError`: it was."""
+        self._used.setdefault(receiver, UsedCounts()).use(count)
+
+    def forget(self, receiver: bytes) -> None:
+        """The receiver's session has ended, and nobody can come over it again."""
+        self._used.pop(receiver, None)
 
     def claim(self, gift_id: object) -> object | None:
         """Take the gift out; None if it is not there yet."""
@@ -69,8 +99,10 @@ class GiftDesk:
         key = _key(gift_id)
         if key in self._waits:
             raise HandoffError("somebody else waits for this gift")
-        if len(self._waits) >= MAX_WAITS:
-            raise HandoffError(f"more than {MAX_WAITS} withdrawals wait for their gifts")
+        if len(self._waits) >= self._limits.gift_waits:
+            raise HandoffError(
+                f"more than {self._limits.gift_waits} withdrawals wait for their gifts: gift_waits limit"
+            )
         self._waits[key] = resolver
         return promise
 

@@ -104,12 +104,14 @@ class Withdrawal:
     Attributes:
         gifter: the session over which the gift was, or will be, deposited.
         gift_id: of any kind that the gifter chose.
-        use: receiver's session, gifter's session and count: to be used once.
+        receiver: the id of the session with the receiver.
+        count: to be used once by that receiver, for gifts of this gifter.
     """
 
     gifter: HandoffSession
     gift_id: object
-    use: tuple[bytes, bytes, int]
+    receiver: bytes
+    count: int
 
 
 def _seal(thing: DescHandoffGive | DescHandoffReceive, session: HandoffSession) -> DescSigEnvelope:
@@ -202,7 +204,7 @@ def verify_withdrawal(
     _require(receive.receiving_side == receiver.their_side, "the withdrawal names another side")
     key = _receiver_key(give)
     _require(verify(key, _bytes(receive), envelope.signature), "the withdrawal's signature does not fit")
-    return Withdrawal(gifter, give.gift_id, (receiver.session_id, give.session, receive.handoff_count))
+    return Withdrawal(gifter, give.gift_id, receiver.session_id, receive.handoff_count)
 
 
 def verify_own_give(

@@ -21,6 +21,7 @@ from goblins_py.actors import (
     SelectionKind,
     Vat,
 )
+from goblins_py.captp._dialects import GOBLINS
 from goblins_py.captp._limits import SessionLimits
 from goblins_py.captp._marshal import write_args
 from goblins_py.captp._outbox import Outbox
@@ -29,6 +30,7 @@ from goblins_py.captp._records import (
     DescAnswer,
     DescExport,
     DescImportObject,
+    OpDeliver,
     OpGcAnswers,
     OpGcExports,
     OpGet,
@@ -48,6 +50,9 @@ __all__ = ["Outbound"]
 
 _FULFILL: Final = Symbol("fulfill")
 _BREAK: Final = Symbol("break")
+_FETCH: Final = Symbol("fetch")
+_SWISS: Final = 32
+"""Bytes of a swiss number."""
 _SELECTIONS: Final[dict[SelectionKind, type]] = {
     SelectionKind.FIELD: OpGet,
     SelectionKind.ITEM: OpIndex,
@@ -139,6 +144,10 @@ class Outbound:
         if answer._home is not self._home:
             self.listen(answer)  # its listeners are in its own vat, and do not tell us
 
+    def refused(self, answer: Promise[object]) -> bool:
+        """Is it the answer of a call that could not be sent?"""
+        return answer in self._refused
+
     def _follow(self, target: Remote, message: Message) -> None:
         """The message was pipelined to a question that was not sent: it breaks as that does."""
         if isinstance(target, Promise) and target in self._refused:
@@ -184,6 +193,21 @@ class Outbound:
             to = DescAnswer if entry.kind is HeldKind.QUESTION else DescExport
             resolver = DescImportObject(self._references.exports.flush(entry))
             self._outbox.put(operation_bytes(OpListen(to(entry.position), resolver, wants_partial=False)))
+
+    def ask_for_life(self) -> None:
+        """Have the peer answer, whatever: where an unknown object is, or its bootstrap object.
+
+        Guile Goblins prints a backtrace for the former, and Endo ends the session for the latter.
+        """
+        bootstrap = self._references.imports.find(self._references.bootstrap)
+        if bootstrap is None:
+            return
+        resolver = DescImportObject(self._references.exports.flush(bootstrap))
+        if self._references.dialect is GOBLINS:
+            self._outbox.put(operation_bytes(OpListen(DescExport(0), resolver, wants_partial=False)))
+        else:
+            args = (_FETCH, self._home.host.random_bytes(_SWISS))
+            self._outbox.put(operation_bytes(OpDeliver(DescExport(0), args, False, resolver)))
 
     def owns(self, promise: Promise[object]) -> bool:
         """Is it one that the peer has given us, and is to settle?"""

@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from goblins_py.actors import Broken, Connector, Message, Promise, Ref, Resolve, Select, Severable, Vat
+from goblins_py.actors import (
+    Broken,
+    Connector,
+    Message,
+    Promise,
+    Ref,
+    Resolve,
+    Select,
+    Severable,
+    Vat,
+    reconnect,
+)
 from goblins_py.captp._events import Event, Introduced, Severed, Started
 from goblins_py.captp._greeting import greeting, read_greeting
 from goblins_py.captp._handoff import HandoffSession, read_give
@@ -20,6 +31,8 @@ from goblins_py.captp._lifecycle import TRANSITIONS, SessionEvent, SessionState
 from goblins_py.captp._limits import SessionLimits
 from goblins_py.captp._outbound import Outbound
 from goblins_py.captp._outbox import Outbox
+from goblins_py.captp._peers import is_crossed
+from goblins_py.captp._probation import Probation, Way
 from goblins_py.captp._records import DescSigEnvelope, OpAbort, OpStartSession, operation_bytes, read_record
 from goblins_py.captp._references import SessionReferences
 from goblins_py.captp._tables import Remote
@@ -43,7 +56,9 @@ class Session(Connector, HandoffSession):
         peer_key: its public key, once started.
         reason: why it was severed.
         aborted: we have sent op:abort.
-        heard: the peer has sent an operation.
+        heard: how many operations the peer has sent.
+        reachable: others could dial the peer where it says that it is.
+        limits: of what is taken from the peer, and given to it.
         references: the tables.
     """
 
@@ -62,17 +77,20 @@ class Session(Connector, HandoffSession):
         self.peer_key = b""
         self.reason = ""
         self.aborted = False
-        self.heard = False
+        self.heard = 0
+        self.reachable = False
         self._verified = False
         self._entered = False
         self._count = 0
         self._home = home
-        self._limits = limits = limits or SessionLimits()
+        self.limits = limits = limits or SessionLimits()
         self.dialled = dialled
         self._keys = keys
         self._outbox = Outbox(limits)
         self.references = SessionReferences(home, self, bootstrap, limits)
         self._outbound = Outbound(home, self.references, self._outbox, limits)
+        self._probation = Probation(self._outbound) if dialled is not None else None
+        self._way: Way = self._probation or self._outbound
         self._inbound = Inbound(home, self.references, self._outbound, limits)
         self._watchers: list[Severable] = []
         self._greeting_bytes = 0
@@ -107,7 +125,8 @@ class Session(Connector, HandoffSession):
 
     @property
     def introducible(self) -> bool:
-        return self._entered and self.state is SessionState.ESTABLISHED
+        lasting = self.state is SessionState.ESTABLISHED and self._probation is None
+        return self._entered and self.reachable and lasting
 
     @property
     def session_id(self) -> bytes:
@@ -182,7 +201,9 @@ class Session(Connector, HandoffSession):
             else:
                 if self.state is not SessionState.ESTABLISHED:
                     self._advance(SessionEvent.OPERATION)
-                self.heard = True
+                if not self.heard:
+                    self.confirm()
+                self.heard += 1
                 taker(inbound, operation)
         if whole and not decoder.at_border():
             raise RemoteProtocolError("a message that ends within its record")
@@ -193,15 +214,15 @@ class Session(Connector, HandoffSession):
                 self._start(operation)
             case OpAbort(reason=reason):
                 self._outbox.clear()  # the peer reads no more
-                self._sever(f"the peer aborted: {_printable(reason)}")
+                self._sever(f"the peer aborted: {_printable(reason)}", crossed=is_crossed(reason))
             case _:
                 raise RemoteProtocolError("a record that is no operation")
 
     def _check_greeting(self, count: int) -> None:
         if self.state is SessionState.GREETING:
             self._greeting_bytes += count
-            if self._greeting_bytes > self._limits.greeting_size:
-                size = self._limits.greeting_size
+            if self._greeting_bytes > self.limits.greeting_size:
+                size = self.limits.greeting_size
                 raise RemoteProtocolError(f"no op:start-session in {size} bytes: greeting_size limit")
 
     def take_events(self) -> list[Event]:
@@ -271,37 +292,84 @@ class Session(Connector, HandoffSession):
             self._outbox.clear()
             self._sever(reason)
 
-    def _sever(self, reason: str) -> None:
+    def _sever(self, reason: str, *, crossed: bool = False) -> None:
         self._advance(SessionEvent.END)
         self.reason = reason
+        if not (crossed and self._probation is not None and self._probation.enter_limbo()):
+            self._let_go()
+        self._decoder = Decoder()
+        self._inbound.events.append(Severed(reason))
+
+    def _let_go(self) -> None:
+        """Break all that depends on the session."""
+        reason = self.reason
+        if self._probation is not None:
+            self._probation.end()
         self._inbound.sever(reason)
         self._outbound.sever(reason)
         self.references.clear()
-        self._decoder = Decoder()
         watchers, self._watchers = self._watchers, []
         for watcher in watchers:
             watcher.severed(reason)
-        self._inbound.events.append(Severed(reason))
+
+    # --- crossed hellos: see `Probation` ----------------------------------------------
+
+    def confirm(self) -> None:
+        """No crossing is possible any more. Nothing if the session has ended."""
+        if self.state is not SessionState.SEVERED:
+            self._probation, self._way = None, self._outbound
+
+    @property
+    def in_limbo(self) -> bool:
+        """Was it given up for another session, to which it could be handed over?"""
+        return self._probation is not None and self._probation.in_limbo
+
+    def hand_over(self, heir: Session) -> None:
+        """The other session with the same peer has won: it gets what was sent over this one, in limbo."""
+        if self._probation is None or not self._probation.in_limbo:
+            return
+        bootstrap = self.references.bootstrap
+        self._outbound.sever(self.reason)
+        self.references.clear()
+        reconnect(bootstrap, self, heir)
+        heir.references.imports.alias(bootstrap, 0)
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            heir.watch(watcher)
+        self._probation.hand_over(self, heir)
+
+    def give_up(self) -> list[Event]:
+        """No other session has come: what was sent over this one breaks. Nothing if it is not in limbo."""
+        if self.in_limbo:
+            self._let_go()
+        return self.take_events()
 
     # --- for the vat: see `Connector` ------------------------------------------------
 
     def deliver(self, target: object, message: object) -> None:
-        self._outbound.deliver(cast(Remote, target), cast(Message, message))
+        self._way.deliver(cast(Remote, target), cast(Message, message))
 
     def select(self, target: object, request: object) -> None:
-        self._outbound.select(cast(Remote, target), cast(Select, request))
+        self._way.select(cast(Remote, target), cast(Select, request))
 
     def listen(self, promise: object) -> None:
-        self._outbound.listen(cast("Promise[object]", promise))
+        self._way.listen(cast("Promise[object]", promise))
 
     def flush(self, promise: object) -> None:
         self._outbound.flush(cast("Promise[object]", promise))
 
     def watch(self, listener: Severable) -> None:
-        if self.state is SessionState.SEVERED:
-            listener.severed(self.reason)
-        else:
+        if self.state is not SessionState.SEVERED or self.in_limbo:
             self._watchers.append(listener)
+        elif self._probation is not None and self._probation.heir is not None:
+            self._probation.heir.watch(listener)
+        else:
+            listener.severed(self.reason)
+
+    def ask_for_life(self) -> None:
+        """Ask the peer for an answer of any kind."""
+        if self.state is SessionState.ESTABLISHED:
+            self._outbound.ask_for_life()
 
     # --- garbage ----------------------------------------------------------------------
 

@@ -198,6 +198,10 @@ class Imports:
         """A new import, received once."""
         self._imports[position] = self._hold(thing, HeldKind.IMPORT, position)
 
+    def alias(self, thing: Remote, position: int) -> None:
+        """Another thing that stands for an import, and is not counted."""
+        self._hold(thing, HeldKind.IMPORT, position)
+
     def ask(self, answer: Promise[object], kind: HeldKind = HeldKind.QUESTION) -> WeakEntry:
         """A new question, at the next position."""
         position = self._next_question

@@ -75,7 +75,7 @@ class RelayAdmin:
     def on_start(self, restored: bool) -> None:  # noqa: FBT001 - the vat calls it so
         """Begin to work: all accounts with what they share."""
         io = cast(Any, require_turn().home).host.io
-        self._yard = Yard(io, DialGuard(io.now))
+        self._yard = Yard(io, DialGuard(io.now, SessionLimits()))
         self._here = send(self._mycapn).self_location(self._transport)
         for desk, *_ in self._accounts.values():
             self._open(desk)

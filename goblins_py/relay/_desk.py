@@ -9,13 +9,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final, cast
 
+from goblins_py.abc import Asker
 from goblins_py.actors import Promise, Ref, Resolver, actor, live, make_promise, on, send, spawn, timeout
 from goblins_py.errors import NetlayerError, Refusal
 from goblins_py.locators import PeerLocator, Sturdyref
 from goblins_py.relay._leg import Leg, told
 from goblins_py.relay._quota import Meter, Quota
 from goblins_py.relay._yard import Yard
-from goblins_py.runtime import Asker
 from goblins_py.syrup import Map
 from netlayers import prelay_endpoint
 
@@ -155,8 +155,9 @@ class Desk:
         address = (self._here.hints or {}).get("host") if self._here is not None else None
         try:
             endpoint = prelay_endpoint(locator)
-            asker = None if endpoint.peer == self._here else Asker(self, address=address)
-            yard.guard.decide(endpoint.peer, asker)
+            asker = None if endpoint.peer == self._here else yard.guard.asker(self, None, address)
+            yard.guard.judge(endpoint.peer, asker)
+            yard.guard.begin(asker)
         except NetlayerError as error:
             raise Refusal(str(error)) from None
         return endpoint, asker

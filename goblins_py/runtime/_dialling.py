@@ -17,33 +17,18 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from goblins_py.abc import Asker
+from goblins_py.captp import SessionLimits
 from goblins_py.errors import ConnectFailedError
 from goblins_py.locators import PeerLocator
 
-__all__ = ["Asker", "DialGuard", "MayDial", "Reach", "address_refusal", "reach_of", "where_refused"]
+__all__ = ["DialGuard", "MayDial", "Reach", "address_refusal", "reach_of", "where_refused"]
 
-_AT_ONCE: Final = 8
-_PER_MINUTE: Final = 100
 _MINUTE: Final = 60.0
 
 _IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _V4_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
-
-
-@attrs.frozen
-class Asker:
-    """Who makes us dial.
-
-    Attributes:
-        session: its session, by which its dials are counted.
-        peer: who it says that it is.
-        address: the IP address at the far end of its connection; None if the transport has none, or hides it.
-    """
-
-    session: Hashable
-    peer: PeerLocator | None = None
-    address: str | None = None
 
 
 MayDial = Callable[[PeerLocator, Asker], bool]
@@ -63,47 +48,60 @@ class Reach(IntEnum):
 
 
 class DialGuard:
-    """Counts the dials that peers ask for, and refuses some.
+    """Counts the dials that peers ask for, and refuses some. Our own program dials what it likes.
 
     Args:
         clock: seconds, from anywhere, never backwards.
+        limits: `dials_at_once` and `dials_per_minute`, for each asking session.
         may_dial: whether a peer may make us dial there; None: see `where_refused`.
-        at_once: dials under way, for each asking session.
-        per_minute: dials begun within a minute, for each asking session.
     """
 
     def __init__(
-        self,
-        clock: Callable[[], float],
-        may_dial: MayDial | None = None,
-        *,
-        at_once: int = _AT_ONCE,
-        per_minute: int = _PER_MINUTE,
+        self, clock: Callable[[], float], limits: SessionLimits, may_dial: MayDial | None = None
     ) -> None:
         self._clock = clock
+        self._limits = limits
         self._may_dial = may_dial
-        self._at_once = at_once
-        self._per_minute = per_minute
         self._under_way: dict[Hashable, int] = {}
         self._begun: dict[Hashable, deque[float]] = {}
 
-    def decide(self, locator: PeerLocator, asked_by: Asker | None) -> None:
-        """May this be dialled? If so the dial counts, and `done` is to be called when it has ended.
+    def asker(self, session: Hashable, peer: PeerLocator | None, address: str | None) -> Asker:
+        """Who makes us dial, with what of our policy has to wait until names have been looked up."""
+        asker = Asker(session, peer, address)
+        if self._may_dial is not None:
+            return asker
+        return attrs.evolve(asker, refusal=lambda each: address_refusal(each, asker))
 
-        Args:
-            asked_by: None if our own program asks, which may dial what it likes.
+    def judge(self, locator: PeerLocator, asked_by: Asker | None) -> None:
+        """May this be dialled? Nothing is counted.
+
+        Raises:
+            ConnectFailedError: it may not; the text says why.
+        """
+        if asked_by is None:
+            return
+        if self._may_dial is None:
+            self._refuse(where_refused(locator, asked_by))
+        elif not self._may_dial(locator, asked_by):
+            self._refuse("may_dial says no")
+
+    def begin(self, asked_by: Asker | None) -> None:
+        """May one more dial begin? If so it counts, and `done` is to be called when it has ended.
 
         Raises:
             ConnectFailedError: it may not; the text says why. Then nothing was counted.
         """
         if asked_by is None:
             return
-        refusal = self._where(locator, asked_by) or self._how_often(asked_by.session)
-        if refusal is not None:
-            raise ConnectFailedError(f"a peer asked us to dial, and may not: {refusal}")
         session = asked_by.session
+        self._refuse(self._how_often(session))
         self._under_way[session] = self._under_way.get(session, 0) + 1
         self._begun.setdefault(session, deque()).append(self._clock())
+
+    @staticmethod
+    def _refuse(refusal: str | None) -> None:
+        if refusal is not None:
+            raise ConnectFailedError(f"a peer asked us to dial, and may not: {refusal}")
 
     def done(self, asked_by: Asker | None) -> None:
         """A dial that was allowed has ended, one way or the other."""
@@ -115,19 +113,15 @@ class DialGuard:
         self._under_way.pop(session, None)
         self._begun.pop(session, None)
 
-    def _where(self, locator: PeerLocator, asked_by: Asker) -> str | None:
-        if self._may_dial is None:
-            return where_refused(locator, asked_by)
-        return None if self._may_dial(locator, asked_by) else "may_dial says no"
-
     def _how_often(self, session: Hashable) -> str | None:
-        if self._under_way.get(session, 0) >= self._at_once:
-            return f"{self._at_once} dials for it are under way"
+        at_once, per_minute = self._limits.dials_at_once, self._limits.dials_per_minute
+        if self._under_way.get(session, 0) >= at_once:
+            return f"{at_once} dials for it are under way: dials_at_once limit"
         begun = self._begun.get(session, deque())
         while begun and begun[0] <= self._clock() - _MINUTE:
             begun.popleft()
-        if len(begun) >= self._per_minute:
-            return f"{self._per_minute} dials were made for it within a minute"
+        if len(begun) >= per_minute:
+            return f"{per_minute} dials were made for it within a minute: dials_per_minute limit"
         return None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from goblins_py.abc import Asker
 from goblins_py.actors import (
     HandlerTurn,
     Message,
@@ -28,6 +29,7 @@ from goblins_py.captp import (
     Given,
     Introduced,
     Session,
+    SessionLimits,
     make_receive,
     verify_own_give,
     verify_withdrawal,
@@ -40,34 +42,35 @@ __all__ = ["Introductions"]
 
 _WITHDRAW: Final = Symbol("withdraw-gift")
 _TRIES: Final = 8
-_GIFT_WAIT: Final = 60.0
-"""Seconds that a withdrawal waits for its gift."""
 
 
 class Introductions(NearOnly):
     """All handoffs of one mycapn.
 
     Args:
-        connect: a promise of a peer's bootstrap object; called in a turn.
+        connect: a promise of a peer's bootstrap object, for whoever asks for it; called in a turn.
         is_ours: whether a locator is one of our own.
+        limits: of what each peer may have waiting here.
     """
 
     def __init__(
         self,
         vat: Vat,
-        connect: Callable[[PeerLocator], Promise[Any]],
+        connect: Callable[[PeerLocator, Asker | None], Promise[Any]],
         is_ours: Callable[[PeerLocator], bool],
+        limits: SessionLimits | None = None,
     ) -> None:
         self._vat = vat
         self._connect = connect
         self._is_ours = is_ours
+        self._limits = limits or SessionLimits()
         self._sessions: dict[bytes, tuple[Session, GiftDesk]] = {}
 
     # --- sessions ------------------------------------------------------------
 
     def open(self, session: Session) -> None:
         """A session has started: its peer may deposit gifts."""
-        self._sessions[session.session_id] = (session, GiftDesk())
+        self._sessions[session.session_id] = (session, GiftDesk(self._limits))
 
     def close(self, session: Session) -> None:
         """It has ended: its gifts are gone. Between turns; nothing if it never started."""
@@ -76,6 +79,8 @@ class Introductions(NearOnly):
         _, desk = self._sessions.pop(session.session_id, (None, None))
         if desk is not None:
             self._vat.post(HandlerTurn(desk.close, ("the session with the gifter has ended",)))
+            for _, other in self._sessions.values():
+                other.forget(session.session_id)
 
     def _find(self, session_id: bytes) -> Session | None:
         session, _ = self._sessions.get(session_id, (None, None))
@@ -93,7 +98,7 @@ class Introductions(NearOnly):
             envelope, receiver=session, gifter_of=self._find, is_ours=self._is_ours
         )
         desk = self._sessions[withdrawal.gifter.session_id][1]
-        desk.use(withdrawal.use)
+        desk.use(withdrawal.receiver, withdrawal.count)
         return self._claim(desk, withdrawal.gift_id)
 
     def _claim(self, desk: GiftDesk, gift_id: object) -> object:
@@ -102,8 +107,9 @@ class Introductions(NearOnly):
             return gift
         promise, resolver = make_promise()
         waiting = desk.wait(gift_id, promise, resolver)
-        late = f"the gift was not deposited within {_GIFT_WAIT:g} s"
-        self._vat.host.post_later(_GIFT_WAIT, self._vat, HandlerTurn(desk.give_up, (gift_id, resolver, late)))
+        seconds = self._limits.gift_seconds
+        late = f"the gift was not deposited within {seconds:g} s"
+        self._vat.host.post_later(seconds, self._vat, HandlerTurn(desk.give_up, (gift_id, resolver, late)))
         return waiting
 
     def _desk(self, session: Session) -> GiftDesk:
@@ -114,15 +120,21 @@ class Introductions(NearOnly):
 
     # --- receiver ----------------------------------------------------------------
 
-    def receive(self, gifter: Session, introduced: Introduced) -> None:
-        """We were given somebody's object: withdraw it, in a turn of its own."""
-        self._vat.post(HandlerTurn(self._receive, (gifter, introduced.given, introduced.promise)))
+    def receive(self, gifter: Session, introduced: Introduced, asked_by: Asker | None = None) -> None:
+        """We were given somebody's object: withdraw it, in a turn of its own.
 
-    def _receive(self, gifter: Session, given: Given, promise: Promise[object]) -> None:
+        Args:
+            asked_by: the gifter, who may make us dial the exporter.
+        """
+        self._vat.post(HandlerTurn(self._receive, (gifter, introduced.given, introduced.promise, asked_by)))
+
+    def _receive(
+        self, gifter: Session, given: Given, promise: Promise[object], asked_by: Asker | None
+    ) -> None:
         if self._is_ours(given.exporter):
             self._resolve(promise, on(None, lambda _: self._withdraw_own(given)))
             return
-        bootstrap = on(None, lambda _: self._connect(given.exporter))
+        bootstrap = on(None, lambda _: self._connect(given.exporter, asked_by))
         gift = on(bootstrap, partial(self._withdraw, gifter, given, 1))
         self._resolve(promise, gift)
 
@@ -141,6 +153,8 @@ class Introductions(NearOnly):
         turn.effects.append(Message(bootstrap, (_WITHDRAW, envelope), answer=answer))
 
         def refused(reason: BaseException) -> object:
+            if bootstrap._connector is not exporter:  # it lost a crossing: the winner has another id
+                return self._withdraw(gifter, given, attempt, bootstrap)
             untold = isinstance(reason, RemoteError) and reason.reason == NO_REASON
             if attempt >= _TRIES or not untold:
                 raise reason

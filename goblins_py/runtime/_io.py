@@ -10,7 +10,7 @@ from typing import Any, TypeVar, TypeVarTuple, cast
 
 import trio
 
-from goblins_py.abc import Io
+from goblins_py.abc import Asker, Io
 from goblins_py.actors import (
     Broken,
     Effect,
@@ -51,8 +51,8 @@ class VatIo(Io):
         self._sockets = [each for each in self._sockets if each.fileno() >= 0] + sockets
         return sockets
 
-    async def dial(self, host: str, port: int) -> socket.socket:
-        return await dial_tcp(host, port)
+    async def dial(self, host: str, port: int, asked_by: Asker | None = None) -> socket.socket:
+        return await dial_tcp(host, port, asked_by)
 
     def start(self, async_fn: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> Promise[T]:
         promise: Promise[Any] = Promise(self._vat)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
+from goblins_py.abc import Asker
 from goblins_py.actors import (
     PersistenceEnv,
     Promise,
@@ -136,8 +138,9 @@ class MyCapn:
 
     _netlayers: Map[str, Ref[Any]]
     _registry: Ref[Registry]
-    _limits: Map[str, int] = Map()
+    _limits: Map[str, float] = Map()
     _handshake: float = HANDSHAKE_TIMEOUT
+    _may_dial: Ref[Any] | None = None
     _switchboard: Switchboard | None = live()
     _broken: dict[str, BaseException] | None = live()
 
@@ -154,9 +157,16 @@ class MyCapn:
 
     def _make_switchboard(self) -> Switchboard:
         vat: Any = require_turn().home
-        limits = SessionLimits(**self._limits)
+        limits = SessionLimits(**cast("Map[str, Any]", self._limits))
         make_bootstrap = partial(Bootstrap.of, self._registry)
-        return Switchboard(vat, vat.host.io, make_bootstrap, limits=limits, handshake=self._handshake)
+        return Switchboard(
+            vat,
+            vat.host.io,
+            make_bootstrap,
+            limits=limits,
+            handshake=self._handshake,
+            may_dial=self._may_dial,
+        )
 
     def register(self, ref: Ref[Any], transport: str | Symbol) -> Promise[Sturdyref]:
         """Make an object reachable.
@@ -253,12 +263,17 @@ def spawn_mycapn(
     *netlayers: Ref[Any],
     limits: SessionLimits | None = None,
     handshake_timeout: float = HANDSHAKE_TIMEOUT,
+    may_dial: Ref[Any] | Callable[[PeerLocator, Asker], bool] | None = None,
 ) -> Ref[MyCapn]:
     """Spawn a mycapn in the current vat, over netlayers of the same vat.
 
     Args:
         limits: of each session.
         handshake_timeout: seconds from a connection to the peer's op:start-session.
+        may_dial: whether a peer (`Asker`) may make us dial a locator, by giving us somebody's object or
+            otherwise: a near object that is called with both, or a function (which no persistent vat can
+            save). None: link-local addresses never, loopback and private ones only for peers that are
+            themselves at one, also where a name leads to them. What our own program asks for is dialled.
 
     Raises:
         NetlayerError: two of one name.
@@ -266,5 +281,6 @@ def spawn_mycapn(
     named: dict[str, Ref[Any]] = {netlayer.netlayer_name(): netlayer for netlayer in netlayers}
     if len(named) != len(netlayers):
         raise NetlayerError("two netlayers of one name")
-    bounds: Map[str, int] = Map(attrs.asdict(limits) if limits is not None else {})
-    return spawn(MyCapn, Map(named), spawn(Registry), bounds, float(handshake_timeout))
+    bounds: Map[str, float] = Map(attrs.asdict(limits) if limits is not None else {})
+    policy = may_dial if may_dial is None or isinstance(may_dial, Ref) else spawn(may_dial)
+    return spawn(MyCapn, Map(named), spawn(Registry), bounds, float(handshake_timeout), policy)

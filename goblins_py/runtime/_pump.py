@@ -15,7 +15,6 @@ from goblins_py.abc import Connection
 from goblins_py.actors import Effect
 from goblins_py.captp import Event, Introduced, Session, SessionState, Severed, Started
 from goblins_py.runtime._host import TrioHost
-from goblins_py.runtime._keepalive import Keepalive
 
 __all__ = ["Pump"]
 
@@ -36,7 +35,7 @@ class Pump:
     """One connection's tasks.
 
     Args:
-        notice: told of `Started`, `Severed` and `Introduced`; effects go to the vat.
+        notice: told of all events but effects, which go to the vat.
         handshake: seconds until the peer's op:start-session must be here.
     """
 
@@ -59,10 +58,9 @@ class Pump:
         self._sending = False
         self._lost = False
         self._output = trio.Event()
+        self._receipts = 0
         self._drained = trio.Event()
         self._severed = trio.Event()
-        interval = connection.keepalive
-        self._keepalive = None if interval is None else Keepalive(host.vat, session, interval)
         session.on_output = self._on_output
 
     async def run(self) -> None:
@@ -70,10 +68,9 @@ class Pump:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_handshake)
+                nursery.start_soon(self._watch_idleness)
                 nursery.start_soon(self._write_forever)
                 nursery.start_soon(self._end_with_session, nursery.cancel_scope)
-                if self._keepalive is not None:
-                    nursery.start_soon(self._keepalive.watch, self._give_up)
                 self._host.flush_soon(self)
                 await self._read_all()
                 nursery.cancel_scope.cancel()
@@ -123,8 +120,7 @@ class Pump:
             if not data:
                 self._lose("the peer closed the connection")
                 return
-            if self._keepalive is not None:
-                self._keepalive.heard()
+            self._receipts += 1
             self._host.feed(self._sort(session.receive(data, whole=self._whole)))
 
     async def _wait_for_room(self) -> None:
@@ -138,12 +134,12 @@ class Pump:
     def _sort(self, events: list[Event]) -> list[Effect]:
         effects = []
         for event in events:
-            if isinstance(event, Started | Severed | Introduced):
+            if isinstance(event, Effect):
+                effects.append(event)
+            else:
                 if isinstance(event, Severed):
                     self._severed.set()
                 self._notice(event)
-            else:
-                effects.append(event)
         return effects
 
     def _lose(self, reason: str) -> None:
@@ -162,9 +158,22 @@ class Pump:
             self.tell()
             await self._connection.aclose()
 
-    def _give_up(self, reason: str) -> None:
-        self._session.abort(reason)
-        self.tell()
+    async def _watch_idleness(self) -> None:
+        """Where the connection would not notice that the peer is gone: ask, and sever if nothing comes."""
+        idle = 0 if self._connection.notices_loss else self._session.limits.idle
+        asked = False
+        while idle:
+            receipts = self._receipts
+            await trio.sleep(idle)
+            if receipts != self._receipts:
+                asked = False
+            elif asked:
+                self._lose(f"the peer said nothing for {2 * idle:g} s")
+                await self._connection.aclose()
+                return
+            else:
+                asked = True
+                self._session.ask_for_life()
 
     # --- out -----------------------------------------------------------------------
 

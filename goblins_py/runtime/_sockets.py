@@ -7,11 +7,12 @@ import ipaddress
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 import trio
 
+from goblins_py.abc import Asker
 from goblins_py.errors import NetlayerError
 
 __all__ = ["dial_tcp", "listen_tcp"]
@@ -19,6 +20,9 @@ __all__ = ["dial_tcp", "listen_tcp"]
 _BACKLOG = 1024
 _TRIES = 32
 """How many free port numbers to try until one is free for IPv4 and IPv6."""
+
+_NEXT_AFTER = 0.25
+"""Seconds that one address has to itself before the next is tried as well (RFC 8305)."""
 
 _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 
@@ -57,18 +61,24 @@ def listen_tcp(host: str | None, port: int, *, backlog: int = _BACKLOG) -> list[
     raise NetlayerError("no port number is free for both IPv4 and IPv6")
 
 
-async def dial_tcp(host: str, port: int) -> socket.socket:
+async def dial_tcp(host: str, port: int, asked_by: Asker | None = None) -> socket.socket:
     """Connect by TCP, trying all addresses of `host` (RFC 8305).
+
+    Args:
+        asked_by: whoever makes us dial: addresses that it may not make us reach are not tried.
 
     Returns:
         A connected non-blocking socket with TCP_NODELAY set. The caller closes it.
 
     Raises:
-        OSError: none answered; one note per address tried ("address:port: reason"). After
+        OSError: none answered; one note per address ("address:port: reason"). After
             that, and after cancellation, nothing stays open.
     """
     try:
-        stream = await trio.open_tcp_stream(host, port)
+        if asked_by is None:
+            stream = await trio.open_tcp_stream(host, port)
+        else:
+            stream = await _dial_some(await _addresses_of(host, port), port, asked_by.refusal)
     except OSError as exc:
         error = OSError(f"cannot connect to {host}:{port}")
         for cause in _causes(exc):
@@ -80,6 +90,60 @@ async def dial_tcp(host: str, port: int) -> socket.socket:
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
+
+
+async def _addresses_of(host: str, port: int) -> list[str]:
+    infos = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))
+
+
+async def _dial_some(
+    addresses: Sequence[str], port: int, refusal: Callable[[str], str | None]
+) -> trio.SocketStream:
+    """Connect to one of those addresses that are not refused: the names have been looked up by now.
+
+    Raises:
+        OSError: a group of what became of each.
+    """
+    refusals = {address: refusal(address) for address in addresses}
+    failures = [
+        OSError(errno.EACCES, f"not tried: {reason}", address)
+        for address, reason in refusals.items()
+        if reason is not None
+    ]
+    allowed = [address for address, reason in refusals.items() if reason is None]
+    stream = await _race(allowed, port, failures)
+    if stream is None:
+        raise OSError("none of the addresses") from ExceptionGroup("each of them", failures)
+    return stream
+
+
+async def _race(addresses: Sequence[str], port: int, failures: list[OSError]) -> trio.SocketStream | None:
+    """The first that answers; trio does the same, but looks names up itself."""
+    winners: list[trio.SocketStream] = []
+
+    async def attempt(address: str, failed: trio.Event) -> None:
+        try:
+            winners.append(await trio.open_tcp_stream(address, port))
+            nursery.cancel_scope.cancel()
+        except OSError as error:
+            failures.extend(_causes(error))
+            failed.set()
+
+    with ExitStack() as undo:
+        undo.callback(_close_all, winners)
+        async with trio.open_nursery() as nursery:
+            for address in addresses:
+                failed = trio.Event()
+                nursery.start_soon(attempt, address, failed)
+                with trio.move_on_after(_NEXT_AFTER):
+                    await failed.wait()
+        return winners.pop(0) if winners else None
+
+
+def _close_all(streams: Sequence[trio.SocketStream]) -> None:
+    for stream in streams:
+        stream.socket.close()
 
 
 def _addresses(host: str | None) -> _Addresses:
@@ -150,7 +214,5 @@ def _causes(exc: OSError) -> Iterator[OSError]:
 def _note(exc: OSError, host: str, port: int) -> str:
     reason = str(exc.strerror or exc)
     told = _TRIED.fullmatch(reason)  # trio names the address in the text only
-    if told is None:
-        return f"{host}:{port}: {reason}"
-    address = f"[{told['host']}]" if ":" in told["host"] else told["host"]
-    return f"{address}:{port}: {told['reason']}"
+    where, reason = (told["host"], told["reason"]) if told else (exc.filename or host, reason)
+    return f"[{where}]:{port}: {reason}" if ":" in where else f"{where}:{port}: {reason}"

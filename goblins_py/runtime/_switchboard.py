@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 import trio
 
-from goblins_py.abc import Connection, Establisher, Io, Proof, ProofKind
+from goblins_py.abc import Asker, Connection, Establisher, Io, Proof, ProofKind
 from goblins_py.actors import (
     Broken,
     Effect,
@@ -23,7 +23,6 @@ from goblins_py.actors import (
     HandlerTurn,
     Home,
     NearOnly,
-    Outcome,
     Promise,
     Ref,
     Resolve,
@@ -33,11 +32,16 @@ from goblins_py.actors import (
     require_turn,
 )
 from goblins_py.captp import (
+    OURS,
     Abort,
     Action,
     Await,
     Belief,
+    Dialect,
+    Event,
     Fail,
+    GiveUp,
+    HandOver,
     Introduced,
     PeerTable,
     Session,
@@ -48,21 +52,25 @@ from goblins_py.captp import (
     Started,
     Use,
 )
+from goblins_py.errors import ConnectFailedError
 from goblins_py.locators import PeerLocator
+from goblins_py.runtime._dialling import DialGuard, MayDial
 from goblins_py.runtime._host import TrioHost
 from goblins_py.runtime._introductions import Introductions
 from goblins_py.runtime._pump import Pump
+from goblins_py.runtime._wishes import Wish, Wishes
 
 __all__ = ["HANDSHAKE_TIMEOUT", "Switchboard"]
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds."""
 
-_CROSSING: Final = 0.25
-"""Seconds that an answered dial waits for the hello of somebody who may be the same peer."""
 _GC_INTERVAL: Final = 0.1
 _YOUNG_EVERY: Final = 20
 """An idle process collects its young garbage every so many GC intervals."""
+
+_MOST_DIALECTS: Final = 1000
+"""Peers whose dialect is remembered until their next session."""
 
 _log = logging.getLogger("goblins_py.runtime")
 
@@ -74,6 +82,7 @@ class Switchboard(NearOnly):
         make_bootstrap: makes what a peer gets as position 0; its `_session` is set by us.
         limits: for each session.
         handshake: seconds from a connection to the peer's op:start-session.
+        may_dial: whether a peer may make us dial there; called in a turn. None: see `where_refused`.
     """
 
     def __init__(
@@ -84,21 +93,22 @@ class Switchboard(NearOnly):
         *,
         limits: SessionLimits | None = None,
         handshake: float = HANDSHAKE_TIMEOUT,
+        may_dial: MayDial | None = None,
     ) -> None:
         self.vat = vat
         self.io = io
         self._host = cast(TrioHost, vat.host)
         self._make_bootstrap = make_bootstrap
-        self._introductions = Introductions(vat, self.connect, self._is_ours)
-        self._limits = limits
+        self._limits = limits = limits or SessionLimits()
+        self._introductions = Introductions(vat, self.connect, self._is_ours, limits)
+        self._guard = DialGuard(io.now, limits, may_dial)
         self._handshake = handshake
         self._netlayers: dict[str, Ref[Any]] = {}
         self._locations: dict[str, PeerLocator] = {}
         self._peers = PeerTable()
-        self._waiting: dict[PeerLocator, list[Promise[Any]]] = {}
+        self._wishes = Wishes()
+        self._dialects: dict[PeerLocator, Dialect] = {}
         self._pumps: dict[Session, Pump] = {}
-        self._arriving: dict[Session, Callable[[PeerLocator], Belief]] = {}  # not started yet
-        self._arrivals = trio.lowlevel.ParkingLot()
 
     # --- netlayers ---------------------------------------------------------------
 
@@ -113,27 +123,53 @@ class Switchboard(NearOnly):
 
     # --- reaching peers ------------------------------------------------------------
 
-    def connect(self, locator: PeerLocator) -> Promise[Any]:
-        """A promise of the bootstrap object of a peer: of the live session, or of one that is made."""
+    def connect(self, locator: PeerLocator, asked_by: Asker | None = None) -> Promise[Any]:
+        """A promise of the bootstrap object of a peer: of the live session, or of one that is made.
+
+        Args:
+            asked_by: the peer that makes us dial; None if our own program does.
+
+        Raises:
+            ConnectFailedError: it may not make us dial there.
+        """
         turn = require_turn()
+        if self._peers.live(locator) is None:
+            self._guard.judge(locator, asked_by)
         promise: Promise[Any] = Promise(turn.home)
-        turn.effects.append(_Connect(self, promise, locator))
+        turn.effects.append(_Connect(self, Wish(promise, locator, asked_by)))
         return promise
 
-    def connect_now(self, promise: Promise[Any], locator: PeerLocator) -> None:
+    def connect_now(self, wish: Wish) -> None:
         """The same between turns: the table is looked at, and perhaps a dial is queued."""
-        session = self._peers.live(locator)
+        session = self._peers.live(wish.locator)
         if session is not None:
-            self.vat.resolve(promise, Fulfilled(cast(Session, session).references.bootstrap))
+            self.vat.resolve(wish.promise, Fulfilled(cast(Session, session).references.bootstrap))
             return
-        self._waiting.setdefault(locator, []).append(promise)
-        if self._peers.dial(locator):
-            self.vat.queue.append(HandlerTurn(self._dial, (locator,)))
+        self._wishes.add(wish)
+        if self._peers.dial(wish.locator):
+            self._begin(wish)
 
-    def _dial(self, locator: PeerLocator) -> None:
-        """In a turn of its own: have the netlayer dial."""
+    def _begin(self, wish: Wish) -> None:
+        self._wishes.dialled(wish)
         try:
-            connection = self._netlayers[locator.transport].connect_to(locator)
+            if wish.asked_by is not None and wish.asked_by.session not in self._pumps:
+                raise ConnectFailedError("the peer that asked us to dial is gone")
+            self._guard.begin(wish.asked_by)
+        except ConnectFailedError as error:
+            tried = self._wishes.end_dial(wish.locator)
+            self._peers.not_reached(wish.locator, error)
+            self._try_others(wish.locator, tried, error)
+        else:
+            self.vat.post(HandlerTurn(self._dial, (wish,)))
+
+    def _dial(self, wish: Wish) -> None:
+        """In a turn of its own: have the netlayer dial."""
+        locator, asked_by = wish.locator, wish.asked_by
+        try:
+            netlayer = self._netlayers[locator.transport]
+            connection = (
+                netlayer.connect_to(locator) if asked_by is None else netlayer.connect_to(locator, asked_by)
+            )
         except Exception as error:  # noqa: BLE001 - a third party's netlayer; whoever waits is told
             self._not_dialled(locator, error)
             return
@@ -160,18 +196,47 @@ class Switchboard(NearOnly):
         for action in actions:
             match action:
                 case Use(peer, session):
-                    self._settle(peer, Fulfilled(cast(Session, session).references.bootstrap))
+                    self._use(peer, cast(Session, session))
                 case Fail(peer, error):
-                    self._settle(peer, Broken(error))
+                    self._try_others(peer, self._end_dial(peer), error)
                 case Abort(session, reason):
                     cast(Session, session).abort(reason)
-                    self._pumps[cast(Session, session)].tell()
+                    self._tell(cast(Session, session))
                 case Await(peer):
                     self.io.start(self._wait_for_winner, peer)
+                case HandOver(session, heir):
+                    cast(Session, session).hand_over(cast(Session, heir))
+                case GiveUp(session):
+                    self._post(cast(Session, session).give_up())
 
-    def _settle(self, peer: PeerLocator, outcome: Outcome) -> None:
-        for promise in self._waiting.pop(peer, ()):
-            self.vat.post(Resolve(promise, outcome))
+    def _tell(self, session: Session) -> None:
+        pump = self._pumps.get(session)
+        if pump is not None:
+            pump.tell()
+
+    def _post(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, Effect):
+                self.vat.post(event)
+
+    def _use(self, peer: PeerLocator, session: Session) -> None:
+        self._end_dial(peer)
+        for wish in self._wishes.fulfilled(peer):
+            self.vat.post(Resolve(wish.promise, Fulfilled(session.references.bootstrap)))
+
+    def _end_dial(self, peer: PeerLocator) -> Wish | None:
+        tried = self._wishes.end_dial(peer)
+        if tried is not None:
+            self._guard.done(tried.asked_by)
+        return tried
+
+    def _try_others(self, peer: PeerLocator, tried: Wish | None, error: BaseException) -> None:
+        """A dial has failed: by another way for those who know one, all others are told."""
+        over, following = self._wishes.failed(peer, tried)
+        for wish in over:
+            self.vat.post(Resolve(wish.promise, Broken(error)))
+        if following is not None and self._peers.dial(peer):
+            self._begin(following)
 
     async def _wait_for_winner(self, peer: PeerLocator) -> None:
         await trio.sleep(self._handshake)
@@ -200,21 +265,21 @@ class Switchboard(NearOnly):
             await connection.aclose()  # we do not know yet where we are
             return
         session = self._make_session(transport, None)
-        believe = self._arriving[session] = partial(_belief, connection.proof, transport)
-        await self._pump(session, connection, believe)
+        await self._pump(session, connection, partial(_belief, connection.proof, transport))
 
     async def _pump(
         self, session: Session, connection: Connection, believe: Callable[[PeerLocator], Belief]
     ) -> None:
         def notice(event: Started | Severed | Introduced) -> None:
-            if isinstance(event, Severed):
-                _log.info("a session with %r was severed: %s", session.peer or session.dialled, event.reason)
-            if isinstance(event, Introduced):
-                self._introductions.receive(session, event)
-            elif isinstance(event, Started):
-                self._started(session, event.location, believe(event.location))
-            else:
-                self._ended(session)
+            match event:
+                case Started(location):
+                    self._started(session, location, believe(location))
+                case Introduced():
+                    asker = self._guard.asker(session, session.peer, connection.remote_address)
+                    self._introductions.receive(session, event, asker)
+                case Severed(reason):
+                    _log.info("a session with %r was severed: %s", session.peer or session.dialled, reason)
+                    self._ended(session)
 
         pump = Pump(self._host, session, connection, notice=notice, handshake=self._handshake)
         self._pumps[session] = pump
@@ -222,41 +287,42 @@ class Switchboard(NearOnly):
             await pump.run()
         finally:
             self._ended(session)
-            del self._pumps[session]
 
     def _started(self, session: Session, claimed: PeerLocator, belief: Belief) -> None:
         _log.info("a session with %r has started (%s)", claimed, belief.value)
         self._introductions.open(session)
         if belief is not Belief.NONE:
             session.believe(verified=belief is not Belief.CLAIMED)
-        self._arrived(session)
+            session.references.recognise(self._dialects.get(claimed, OURS))
+            self.vat.post(HandlerTurn(self._see_reach, (session, claimed)))
+        self._do(self._peers.started(claimed, session, belief))
         if belief is Belief.DIALLED:
-            self.io.start(self._enter_dialled, session, claimed)
-        else:
-            self._do(self._peers.started(claimed, session, belief))
+            self.io.start(self._settle_later, claimed, session)
 
-    async def _enter_dialled(self, session: Session, peer: PeerLocator) -> None:
-        """Have our dial used, unless the peer dials us as well and its hello decides otherwise."""
-        with trio.move_on_after(_CROSSING):
-            await self._wait_for_hellos(peer, {Belief.CLAIMED, Belief.PROVED})
-        await self._wait_for_hellos(peer, {Belief.PROVED})  # only the peer itself can make us wait so
-        if session.state is SessionState.ESTABLISHED:
-            self._do(self._peers.started(peer, session, Belief.DIALLED))
-            await trio.sleep(self._handshake)
-            self._peers.settled(peer, session)
+    def _see_reach(self, session: Session, claimed: PeerLocator) -> None:
+        """In a turn, before any of the peer's messages has its own."""
+        session.reachable = bool(self._netlayers[claimed.transport].can_reach(claimed))
 
-    async def _wait_for_hellos(self, peer: PeerLocator, beliefs: set[Belief]) -> None:
-        while any(believe(peer) in beliefs for believe in self._arriving.values()):
-            await self._arrivals.park()
-
-    def _arrived(self, session: Session) -> None:
-        if self._arriving.pop(session, None) is not None:
-            self._arrivals.unpark_all()
+    async def _settle_later(self, peer: PeerLocator, session: Session) -> None:
+        await trio.sleep(self._handshake)
+        session.confirm()
+        self._do(self._peers.settled(peer, session))
 
     def _ended(self, session: Session) -> None:
-        self._arrived(session)
+        if self._pumps.pop(session, None) is None:
+            return
         self._introductions.close(session)
-        self._do(self._peers.ended(session, session.peer or session.dialled, session.reason))
+        self._guard.forget(session)
+        peer = session.peer or session.dialled
+        self._remember(peer, session.references.dialect)
+        self._do(self._peers.ended(session, peer, session.reason))
+
+    def _remember(self, peer: PeerLocator | None, dialect: Dialect) -> None:
+        if peer is not None and dialect is not OURS:
+            self._dialects.pop(peer, None)
+            self._dialects[peer] = dialect
+            if len(self._dialects) > _MOST_DIALECTS:
+                del self._dialects[next(iter(self._dialects))]
 
     # --- garbage -------------------------------------------------------------------------
 
@@ -288,15 +354,14 @@ def _belief(proof: Proof, transport: str, claimed: PeerLocator) -> Belief:
 
 
 class _Connect(Effect):
-    __slots__ = ("locator", "promise", "switchboard")
+    __slots__ = ("switchboard", "wish")
 
-    def __init__(self, switchboard: Switchboard, promise: Promise[Any], locator: PeerLocator) -> None:
+    def __init__(self, switchboard: Switchboard, wish: Wish) -> None:
         self.switchboard = switchboard
-        self.promise = promise
-        self.locator = locator
+        self.wish = wish
 
     def commit(self, vat: Home) -> None:
-        self.switchboard.connect_now(self.promise, self.locator)
+        self.switchboard.connect_now(self.wish)
 
 
 class _Establisher(Establisher):
