@@ -244,3 +244,29 @@ async def test_nonsense_as_a_quota_is_refused(quota, autojump_clock):
         with pytest.raises(Exception, match="quota"):
             await there.vat.send(there.admin).add_account("eve", Map(quota))
         assert ("alice", "bob") == await there.vat.send(there.admin).get_accounts()
+
+
+async def test_one_relay_serves_a_thousand_registered_clients(autojump_clock):
+    """Each is reached through its own endpoint, and by nobody else's; all are online."""
+    network = LoopbackNetwork()
+    count = 1000
+    async with relay(network) as there, client("crowd", network) as crowd:
+        accounts = [await there.account(f"client {number}") for number in range(count)]
+        endpoints, knocks = [], []
+        for number, account in enumerate(accounts):
+            endpoint, controller = await crowd.vat.send(await crowd.enliven(account))()
+
+            def listener(method, session_out, number=number):
+                knocks.append(number)
+                return session_out
+
+            listening = await crowd.vat.run(spawn, listener)
+            await crowd.vat.send(await crowd.enliven(controller)).set_session_listener(listening)
+            endpoints.append(endpoint)
+        statistics = await there.vat.send(there.admin).statistics()
+        assert [True] * count == [each["online"] for each in statistics]
+        for number in (0, 1, 500, 999):
+            endpoint = await crowd.enliven(endpoints[number])
+            with pytest.raises(RemoteError):  # this listener gives nothing to deliver to
+                await crowd.vat.send(endpoint)(await crowd.vat.run(spawn, lambda *args: None))
+        assert [0, 1, 500, 999] == knocks

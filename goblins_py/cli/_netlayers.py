@@ -21,10 +21,12 @@ class Reach:
     Attributes:
         host: the name or address that goes into the URI.
         port: None takes a free one.
+        most: connections at a time, for netlayers that count them.
     """
 
     host: str
     port: int | None
+    most: int = 1024
 
 
 @attrs.frozen
@@ -45,7 +47,7 @@ class NetlayerKind:
 NETLAYERS: Final[dict[str, NetlayerKind]] = {
     "tcp-tls": NetlayerKind(
         env=tcp_tls_env,
-        listening=lambda reach: spawn(TcpTlsNetlayer, reach.host, reach.port),
+        listening=lambda reach: spawn(TcpTlsNetlayer, reach.host, reach.port, reach.most),
         dialling=lambda: spawn(TcpTlsNetlayer, listen=False),
     ),
 }

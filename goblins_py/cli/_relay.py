@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import attrs
 import trio
@@ -29,8 +30,10 @@ from persistence import SyrupStore
 
 __all__ = ["RelayOptions", "ask", "print_account", "print_accounts", "print_statistics", "serve_relay"]
 
-_WHAT = "relay of accounts"
-_COLUMNS = {
+_WHAT: Final = "relay of accounts"
+_MOST_FILES: Final = 16 * 1024
+_OTHER_FILES: Final = 64
+_COLUMNS: Final = {
     "name": "account",
     "used": "used",
     "online": "online",
@@ -73,7 +76,7 @@ async def _serve(options: RelayOptions) -> None:
 
 @asynccontextmanager
 async def _bring_up(options: RelayOptions) -> AsyncIterator[tuple[OpenVat, tuple[Ref[Any], Ref[Any]]]]:
-    reach = Reach(options.host or "127.0.0.1", options.port)
+    reach = Reach(options.host or "127.0.0.1", options.port, _raise_file_limit())
     what = f"{_WHAT} over {options.netlayer}"
 
     def roots() -> tuple[Ref[Any], ...]:
@@ -88,6 +91,15 @@ async def _bring_up(options: RelayOptions) -> AsyncIterator[tuple[OpenVat, tuple
     env = PersistenceEnv(extends=[relay_env, served_env, NETLAYERS[options.netlayer].env])
     async with open_persistent_vat(env, roots, SyrupStore(options.store), name="relay") as (vat, restored):
         yield vat, roots_of(restored, options.store, what)
+
+
+def _raise_file_limit() -> int:
+    """Each client is a socket: allow as many as the system lets us; how many connections fit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(1, wanted - _OTHER_FILES)
 
 
 def _introduce(options: RelayOptions, admin: Sturdyref) -> None:

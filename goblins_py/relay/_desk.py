@@ -10,7 +10,19 @@ from functools import partial
 from typing import Any, Final, cast
 
 from goblins_py.abc import Asker
-from goblins_py.actors import Promise, Ref, Resolver, actor, live, make_promise, on, send, spawn, timeout
+from goblins_py.actors import (
+    Promise,
+    Ref,
+    Resolver,
+    actor,
+    live,
+    make_promise,
+    on,
+    send,
+    send_only,
+    spawn,
+    timeout,
+)
 from goblins_py.errors import NetlayerError, Refusal
 from goblins_py.locators import PeerLocator, Sturdyref
 from goblins_py.relay._leg import Leg, told
@@ -53,6 +65,8 @@ class Desk:
         self.removed = True
         for leg in tuple(self._legs or ()):
             leg.end(reason)
+        if self._yard is not None:
+            self._yard.guard.forget(self)
 
     def is_used(self) -> bool:
         """Has its client registered a listener, ever?"""
@@ -121,11 +135,13 @@ class Desk:
             answer, partial(self._accepted, leg), partial(self._failed, leg, "the peer does not answer")
         )
 
-    def _accepted(self, leg: Leg, deliver_in: object) -> Ref[Any]:
+    def _accepted(self, leg: Leg, deliver_in: object) -> Ref[Any] | Promise[Any]:
         yard, _ = self._running()
         if not isinstance(deliver_in, Ref) or deliver_in._connector is None:
             leg.end("the peer's client gave nothing to deliver to")
-            return yard.spawn_inlet(leg.session_in)  # closed: what is sent to it says why
+            raise Refusal(leg.over)
+        if leg.over is not None:
+            return _turn_away(deliver_in, leg.over)
         leg.lead_in(deliver_in)
         self._join(leg, deliver_in, leg.client_lost)
         return yard.spawn_inlet(leg.session_in)
@@ -162,15 +178,16 @@ class Desk:
             raise Refusal(str(error)) from None
         return endpoint, asker
 
-    def _connected(self, leg: Leg, other_side: object) -> Ref[Any]:
+    def _connected(self, leg: Leg, other_side: object) -> Ref[Any] | Promise[Any]:
         yard, _ = self._running()
-        session_out = spawn(leg.session_out)
         if not yard.is_deliverable(other_side):
             leg.end("that is no endpoint")
-            return session_out
+            raise Refusal(leg.over)
+        if leg.over is not None:
+            return _turn_away(cast("Ref[Any]", other_side), leg.over)
         leg.lead_out(cast("Ref[Any]", other_side))
         self._join(leg, cast("Ref[Any]", other_side), leg.other_side_lost)
-        return session_out
+        return spawn(leg.session_out)
 
     def _failed(self, leg: Leg, late: str, error: BaseException) -> object:
         reason = late if isinstance(error, TimeoutError) else told(error)
@@ -206,6 +223,14 @@ class Desk:
     def _join(self, leg: Leg, ref: Ref[Any], lost: Any) -> None:
         if self._yard is not None:
             self._yard.watch(ref, (leg, ref), lost)
+
+
+def _turn_away(late: Ref[Any], reason: str) -> Promise[Any]:
+    """The session ended before this was known to deliver to: a broken promise. (No exception: it is told.)"""
+    send_only(late).abort()
+    promise, resolver = make_promise()
+    resolver.break_(Refusal(reason))
+    return promise
 
 
 @actor

@@ -113,6 +113,11 @@ class Leg:
         self._slowed = None
         return True
 
+    @property
+    def over(self) -> str | None:
+        """Why it has ended; None if it has not."""
+        return self._over
+
     # --- the end ---------------------------------------------------------------------
 
     def _overrun(self, what: str) -> bool:
