@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from goblins_py import Map, RemoteError, Symbol, on_sever, send_only, spawn
+from goblins_py import Map, PeerLocator, RemoteError, Sturdyref, Symbol, on_sever, send_only, spawn
 from goblins_py.errors import ConnectFailedError, SessionSeveredError
 from goblins_py.relay import Quota
 from goblins_py.relay._quota import Meter
-from netlayers import LoopbackNetwork, prelay_endpoint
+from netlayers import LoopbackNetwork, prelay_endpoint, prelay_locator
+from persistence import MemoryStore
 from prelay_kit import alice_and_bob_behind_a_relay, client, relay
 from runtime_kit import Greeter, until
 
@@ -223,18 +224,44 @@ async def test_a_client_cannot_have_the_relay_deliver_to_itself(autojump_clock):
             await mallory.vat.send(controller).set_session_listener(endpoint)
 
 
-async def test_a_client_cannot_make_the_relay_dial_wherever_it_likes():
-    """A relay with a public name does not dial private addresses for its clients."""
-    from goblins_py.captp import SessionLimits
-    from goblins_py.locators import PeerLocator, Sturdyref
-    from goblins_py.runtime import DialGuard
-    from netlayers import prelay_locator
+async def test_a_client_can_make_the_relay_dial_only_so_often(autojump_clock):
+    """As any peer can make us dial: a hundred times a minute."""
+    async with two_on_a_relay() as (alice, bob, _, _):
+        refused = 0
+        for number in range(110):
+            locator = prelay_locator(Sturdyref(PeerLocator("loopback", f"nowhere-{number}"), bytes(32)))
+            with pytest.raises(ConnectFailedError) as caught:
+                await bob.vat.send(bob.mycapn).enliven(Sturdyref(locator, bytes(32)))
+            refused += "dials_per_minute" in caught.value.__notes__[0]
+        assert 10 == refused
+        _, sturdyref = await alice.share(Greeter, "Alice")
+        assert "number 1" in await bob.vat.send(await bob.enliven(sturdyref)).greet("Bob")
 
-    inside = Sturdyref(PeerLocator("tcp-tls", "a" * 52, {"host": "10.0.0.1", "port": "1"}), bytes(32))
-    locator = prelay_locator(inside)
-    guard = DialGuard(lambda: 0.0, SessionLimits())
-    with pytest.raises(ConnectFailedError, match="private"):
-        guard.judge(prelay_endpoint(locator).peer, guard.asker("account", None, "relay.example"))
+
+async def test_a_client_cannot_make_the_relay_dial_wherever_it_likes(autojump_clock):
+    """One that comes from who knows where has no business at private addresses."""
+    async with two_on_a_relay() as (_, bob, _, _):
+        hidden = PeerLocator("loopback", "inside", {"host": "10.0.0.1", "port": "1"})
+        with pytest.raises(ConnectFailedError) as caught:
+            await bob.vat.send(bob.mycapn).enliven(
+                Sturdyref(prelay_locator(Sturdyref(hidden, bytes(32))), bytes(32))
+            )
+        assert "that address is private" in caught.value.__notes__[0]
+
+
+async def test_quotas_survive_a_restart(autojump_clock):
+    """They are the account's state."""
+    network, store = LoopbackNetwork(), MemoryStore()
+    async with relay(network, store=store) as there:
+        accounts = [await there.account("alice", sessions=1), await there.account("bob")]
+    async with relay(network, store=store) as there, client("carol", network) as carol:
+        async with client("alice", network, accounts[0]) as alice, client("dave", network) as dave:
+            _, of_alice = await alice.share(Greeter, "Alice")
+            assert "number 1" in await carol.vat.send(await carol.enliven(of_alice)).greet("Carol")
+            with pytest.raises(ConnectFailedError) as caught:
+                await dave.enliven(of_alice)
+            assert ["this peer has as many sessions as its relay allows"] == caught.value.__notes__
+        assert ("alice", "bob") == await there.vat.send(there.admin).get_accounts()
 
 
 @pytest.mark.parametrize("quota", [{"sessions": 0}, {"sessions": "many"}, {"no_such": 1}, {"sessions": 1.5}])

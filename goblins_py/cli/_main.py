@@ -92,6 +92,8 @@ def serve(**options: object) -> None:
     if options["prelay"] is not None:
         options["prelay"] = read_uri(str(options["prelay"]))
     made = ServeOptions(**options)  # type: ignore[arg-type]
+    if "prelay" in made.netlayers:
+        raise Failure(ExitCode.USAGE, "prelay needs an account at a relay: give --prelay ACCOUNT-URI")
     unknown = [name for name in made.netlayers if name not in NETLAYERS]
     if unknown:
         raise Failure(ExitCode.USAGE, f"there is no netlayer {unknown[0]!r}; there is {', '.join(NETLAYERS)}")

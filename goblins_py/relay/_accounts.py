@@ -11,18 +11,15 @@ from goblins_py.actors import (
     actor,
     all_of,
     live,
-    on,
     require_turn,
-    send,
     spawn,
 )
 from goblins_py.captp import SessionLimits
 from goblins_py.errors import Refusal
-from goblins_py.locators import PeerLocator
 from goblins_py.relay._desk import Desk, PrelayController, PrelayEndpoint
 from goblins_py.relay._quota import Quota
 from goblins_py.relay._yard import Yard
-from goblins_py.runtime import DialGuard, mycapn_env
+from goblins_py.runtime import mycapn_env
 from goblins_py.syrup import Map
 
 __all__ = ["RELAY_LIMITS", "RelayAccount", "RelayAdmin", "relay_env", "spawn_relay"]
@@ -70,18 +67,13 @@ class RelayAdmin:
     _quota: Map[str, int] = Map()
     _accounts: Map[str, tuple[Ref[Any], ...]] = Map()
     _yard: Yard | None = live()
-    _here: Promise[PeerLocator] | None = live()
 
     def on_start(self, restored: bool) -> None:  # noqa: FBT001 - the vat calls it so
         """Begin to work: all accounts with what they share."""
         io = cast(Any, require_turn().home).host.io
-        self._yard = Yard(io, DialGuard(io.now, SessionLimits()))
-        self._here = send(self._mycapn).self_location(self._transport)
+        self._yard = Yard(io)
         for desk, *_ in self._accounts.values():
-            self._open(desk)
-
-    def _open(self, desk: Ref[Desk]) -> Promise[Any]:
-        return on(self._here, lambda here: desk.open(self._yard, here))
+            desk.open(self._yard)
 
     def add_account(self, name: str = "", quota: Map[str, int] | None = None) -> Promise[Any]:
         """Make an account.
@@ -101,8 +93,9 @@ class RelayAdmin:
         endpoint, controller = spawn(PrelayEndpoint, desk), spawn(PrelayController, desk)
         account = spawn(RelayAccount, desk, endpoint, controller, self._mycapn, self._transport)
         self._accounts = self._accounts.set(name, (desk, account, endpoint, controller))
-        opened = self._open(desk)
-        return on(opened, lambda _: self._mycapn.register(account, self._transport))
+        desk.open(self._yard)
+        registered: Promise[Any] = self._mycapn.register(account, self._transport)
+        return registered
 
     def get_accounts(self) -> tuple[str, ...]:
         """The names of all accounts, sorted."""

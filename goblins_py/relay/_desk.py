@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final, cast
 
-from goblins_py.abc import Asker
 from goblins_py.actors import (
     Promise,
     Ref,
@@ -52,11 +51,10 @@ class Desk:
     _legs: set[Leg] | None = live()
     _listener: Ref[Any] | None = live()
     _awaited: tuple[Promise[Any], Resolver[Any]] | None = live()
-    _here: PeerLocator | None = live()
 
-    def open(self, yard: Yard, here: PeerLocator) -> None:
+    def open(self, yard: Yard) -> None:
         """Begin to work, after spawn and after restore."""
-        self._yard, self._here = yard, here
+        self._yard = yard
         self._meter = Meter(Quota.of(self.quota), yard.io.now)
         self._legs = set()
 
@@ -65,8 +63,6 @@ class Desk:
         self.removed = True
         for leg in tuple(self._legs or ()):
             leg.end(reason)
-        if self._yard is not None:
-            self._yard.guard.forget(self)
 
     def is_used(self) -> bool:
         """Has its client registered a listener, ever?"""
@@ -153,30 +149,24 @@ class Desk:
             raise Refusal("connect takes the object to deliver to")
         if meter.dialled >= meter.quota.sessions:
             raise Refusal("this account has as many sessions as it may have")
-        endpoint, asker = self._checked(locator)
+        endpoint = self._checked(locator)
         leg = self._new_leg("dialled")
         leg.lead_in(deliver_in)
         self._join(leg, deliver_in, leg.client_lost)
         session_in = yard.spawn_inlet(leg.session_in)
-        answer = timeout(send(send(self.mycapn).enliven(endpoint))(session_in), PATIENCE + 2)
+        found = send(self.mycapn).enliven(endpoint, deliver_in)  # so a client can make us dial only so much
+        answer = timeout(send(found)(session_in), PATIENCE + 2)
         failed = partial(self._failed, leg, "the peer's relay does not answer")
-        connected = on(answer, partial(self._connected, leg), failed)
-        return on(connected, finally_=lambda: yard.guard.done(asker))
+        return on(answer, partial(self._connected, leg), failed)
 
-    def _checked(self, locator: object) -> tuple[Sturdyref, Asker | None]:
-        """Where the client may dial. Raises `Refusal`."""
-        yard, _ = self._running()
+    def _checked(self, locator: object) -> Sturdyref:
+        """Where the client dials. Raises `Refusal`."""
         if not isinstance(locator, PeerLocator):
             raise Refusal("connect takes the locator of a peer")
-        address = (self._here.hints or {}).get("host") if self._here is not None else None
         try:
-            endpoint = prelay_endpoint(locator)
-            asker = None if endpoint.peer == self._here else yard.guard.asker(self, None, address)
-            yard.guard.judge(endpoint.peer, asker)
-            yard.guard.begin(asker)
+            return prelay_endpoint(locator)
         except NetlayerError as error:
             raise Refusal(str(error)) from None
-        return endpoint, asker
 
     def _connected(self, leg: Leg, other_side: object) -> Ref[Any] | Promise[Any]:
         yard, _ = self._running()

@@ -9,7 +9,6 @@ from weakref import WeakSet
 
 from goblins_py.abc import Io
 from goblins_py.actors import Connector, NearOnly, Ref, on_sever, spawn
-from goblins_py.runtime import DialGuard
 
 __all__ = ["Yard"]
 
@@ -21,14 +20,10 @@ class Yard(NearOnly):
 
     A base session carries many legs, and many that have ended: so there is one watch per base session, that
     legs join and leave.
-
-    Args:
-        guard: what clients can make the relay dial.
     """
 
-    def __init__(self, io: Io, guard: DialGuard) -> None:
+    def __init__(self, io: Io) -> None:
         self.io = io
-        self.guard = guard
         self._watches: dict[Connector, dict[object, Told]] = {}
         self._inlets: WeakSet[Ref[Any]] = WeakSet()
 

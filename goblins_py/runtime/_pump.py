@@ -63,6 +63,11 @@ class Pump:
         self._severed = trio.Event()
         session.on_output = self._on_output
 
+    @property
+    def remote_address(self) -> str | None:
+        """See `Connection.remote_address`."""
+        return self._connection.remote_address
+
     async def run(self) -> None:
         """Run until the session ends; then, and if cancelled, say goodbye (bounded) and close."""
         try:

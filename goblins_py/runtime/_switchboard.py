@@ -139,6 +139,18 @@ class Switchboard(NearOnly):
         turn.effects.append(_Connect(self, Wish(promise, locator, asked_by)))
         return promise
 
+    def asker_behind(self, ref: Ref[Any]) -> Asker:
+        """The peer whose object this is, as somebody who makes us dial.
+
+        Raises:
+            ConnectFailedError: it is nobody's, or its peer is gone.
+        """
+        session: Any = ref._connector
+        pump = self._pumps.get(session)
+        if pump is None:
+            raise ConnectFailedError("the peer that asked us to dial is gone")
+        return self._guard.asker(session, session.peer, pump.remote_address)
+
     def connect_now(self, wish: Wish) -> None:
         """The same between turns: the table is looked at, and perhaps a dial is queued."""
         session = self._peers.live(wish.locator)
