@@ -85,7 +85,12 @@ class Done:
 
 
 def run(
-    *args: str, cwd: Path, stdin: str = "", env: Mapping[str, str] | None = None, command=GOBLINS
+    *args: str,
+    cwd: Path,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    command=GOBLINS,
+    patience: float = PATIENCE,
 ) -> Done:
     done = subprocess.run(
         [*command, *args],
@@ -94,7 +99,7 @@ def run(
         env=environment(env),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=patience,
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)

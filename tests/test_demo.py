@@ -23,7 +23,7 @@ def test_the_demo_succeeds_in_time_and_cleans_up(tmp_path) -> None:
 
 def test_the_demo_of_a_relay_succeeds_and_cleans_up(tmp_path) -> None:
     """Two people who only dial share a URI, and the relay may be killed."""
-    done = run("demo", "--prelay", cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
+    done = run("demo", "--prelay", cwd=tmp_path, env={"TMPDIR": str(tmp_path)}, patience=4 * PATIENCE)
     assert (0, "") == (done.code, done.err)
     assert "All of it held" in done.out
     assert ".prelay/s/" in done.out

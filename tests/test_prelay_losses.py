@@ -167,6 +167,9 @@ async def test_a_peer_that_is_not_there_is_said_to_be_away(autojump_clock):
         with pytest.raises(ConnectFailedError) as caught:
             await bob.enliven(sturdyref)
         assert ["the peer does not answer"] == caught.value.__notes__
+        desk = next(iter(there.admin._behaviour._accounts.values()))[0]._behaviour
+        assert {} == desk._waiting
+        assert set() == desk._legs
 
 
 def test_waits_double_up_to_a_minute_and_are_varied_by_chance():

@@ -159,6 +159,8 @@ async def test_a_flood_of_one_way_messages_is_cut_off_and_others_are_served(auto
         async with client("mallory", network) as mallory:
             with pytest.raises(RemoteError, match="does not answer"):
                 await knock(mallory, sturdyref, deliver_in)
+            await until(lambda: aborted)
+            aborted.clear()
             network.heal("alice", "relay")
             session_in = await knock(mallory, sturdyref, deliver_in)
             network.partition("alice", "relay")

@@ -50,13 +50,13 @@ class Desk:
     _meter: Meter | None = live()
     _legs: set[Leg] | None = live()
     _listener: Ref[Any] | None = live()
-    _awaited: tuple[Promise[Any], Resolver[Any]] | None = live()
+    _waiting: dict[Leg, Resolver[Any]] | None = live()
 
     def open(self, yard: Yard) -> None:
         """Begin to work, after spawn and after restore."""
         self._yard = yard
         self._meter = Meter(Quota.of(self.quota), yard.io.now)
-        self._legs = set()
+        self._legs, self._waiting = set(), {}
 
     def close(self, reason: str) -> None:
         """The account is removed: its sessions end, and no more begin."""
@@ -98,20 +98,22 @@ class Desk:
             yard.leave(self._listener, self)
         self._listener = listener
         yard.watch(listener, self, partial(self._listener_lost, listener))
-        if self._awaited is not None:
-            (_, resolver), self._awaited = self._awaited, None
+        waiting, self._waiting = self._waiting or {}, {}
+        for resolver in waiting.values():
             resolver.fulfill(listener)
 
     def _listener_lost(self, listener: Ref[Any], reason: str) -> None:
         if self._listener is listener:
             self._listener = None
 
-    def _listening(self) -> Ref[Any] | Promise[Any]:
+    def _listening(self, leg: Leg) -> Ref[Any] | Promise[Any]:
+        """The listener, or a promise of it that lives no longer than the leg: who knocked in vain is gone."""
         if self._listener is not None:
             return self._listener
-        if self._awaited is None:
-            self._awaited = make_promise()
-        return self._awaited[0]
+        promise, resolver = make_promise()
+        if self._waiting is not None:
+            self._waiting[leg] = resolver
+        return promise
 
     # --- sessions --------------------------------------------------------------------
 
@@ -126,7 +128,7 @@ class Desk:
         self._join(leg, cast("Ref[Any]", other_side), leg.other_side_lost)
         leg.lead_out(cast("Ref[Any]", other_side))
         session_out = spawn(leg.session_out)
-        answer = timeout(send(self._listening()).incoming_session(session_out), PATIENCE)
+        answer = timeout(send(self._listening(leg)).incoming_session(session_out), PATIENCE)
         return on(
             answer, partial(self._accepted, leg), partial(self._failed, leg, "the peer does not answer")
         )
@@ -135,7 +137,7 @@ class Desk:
         yard, _ = self._running()
         if not isinstance(deliver_in, Ref) or deliver_in._connector is None:
             leg.end("the peer's client gave nothing to deliver to")
-            raise Refusal(leg.over)
+            return _broken("the peer's client gave nothing to deliver to")
         if leg.over is not None:
             return _turn_away(deliver_in, leg.over)
         leg.lead_in(deliver_in)
@@ -172,17 +174,17 @@ class Desk:
         yard, _ = self._running()
         if not yard.is_deliverable(other_side):
             leg.end("that is no endpoint")
-            raise Refusal(leg.over)
+            return _broken("that is no endpoint")
         if leg.over is not None:
             return _turn_away(cast("Ref[Any]", other_side), leg.over)
         leg.lead_out(cast("Ref[Any]", other_side))
         self._join(leg, cast("Ref[Any]", other_side), leg.other_side_lost)
         return spawn(leg.session_out)
 
-    def _failed(self, leg: Leg, late: str, error: BaseException) -> object:
+    def _failed(self, leg: Leg, late: str, error: BaseException) -> Promise[Any]:
         reason = late if isinstance(error, TimeoutError) else told(error)
         leg.end(reason)
-        raise Refusal(reason)
+        return _broken(reason)
 
     # --- the books ----------------------------------------------------------------------
 
@@ -205,6 +207,9 @@ class Desk:
         if self._yard is None or self._meter is None or self._legs is None:
             return
         self._legs.discard(leg)
+        resolver = self._waiting.pop(leg, None) if self._waiting else None
+        if resolver is not None:
+            resolver.break_(Refusal("the peer does not answer"))
         setattr(self._meter, kind, getattr(self._meter, kind) - 1)
         for hop in (leg.inward, leg.outward):
             if hop is not None:
@@ -216,8 +221,13 @@ class Desk:
 
 
 def _turn_away(late: Ref[Any], reason: str) -> Promise[Any]:
-    """The session ended before this was known to deliver to: a broken promise. (No exception: it is told.)"""
+    """The session ended before this was known to deliver to."""
     send_only(late).abort()
+    return _broken(reason)
+
+
+def _broken(reason: str) -> Promise[Any]:
+    """Instead of an exception, which would undo that others are told."""
     promise, resolver = make_promise()
     resolver.break_(Refusal(reason))
     return promise
