@@ -5,7 +5,6 @@ Netlayers are in `netlayers`, stores in `persistence`, ready-made actors in `gob
 """
 
 from goblins_py.actors import (
-    NearOnly,
     PersistenceEnv,
     Promise,
     Ref,
@@ -27,6 +26,7 @@ from goblins_py.actors import (
     send_only,
     spawn,
     timeout,
+    upgrade,
     value,
 )
 from goblins_py.errors import GoblinsError, Refusal, RemoteError
@@ -45,7 +45,6 @@ from goblins_py.syrup import Map, Null, Symbol, Tagged
 __all__ = [
     "GoblinsError",
     "Map",
-    "NearOnly",
     "Null",
     "PeerLocator",
     "PersistenceEnv",
@@ -82,5 +81,6 @@ __all__ = [
     "spawn_persistent_vat",
     "spawn_vat",
     "timeout",
+    "upgrade",
     "value",
 ]

@@ -36,6 +36,7 @@ __all__ = [
     "UnknownObjectError",
     "UnknownSwissNumError",
     "UnknownTransportError",
+    "UpgradeFailedError",
     "VatClosedError",
     "VersionMismatchError",
 ]
@@ -229,3 +230,11 @@ class StoreLockedError(PersistenceError):
 
 class VersionMismatchError(PersistenceError):
     """The store was written by a newer version, or lacks an upgrade to this one."""
+
+
+class UpgradeFailedError(VersionMismatchError):
+    """The program's own code that was to make saved state fit, an upgrade say, failed (see the cause).
+
+    Nothing was started, and the store is as it was. The text names the class (or the roots) and the
+    versions, and nothing of the state.
+    """

@@ -34,7 +34,7 @@ class NurseryIo(Io):
     listen = staticmethod(listen_tcp)
     dial = staticmethod(dial_tcp)
     now = staticmethod(trio.current_time)
-    random_bytes = None
+    wall_time = random_bytes = None
 
     def __init__(self, nursery):
         self._nursery = nursery

@@ -25,7 +25,7 @@ BOB = make_identity(*canonical_pair(None, None))
 class DialOnlyIo(Io):
     """The one part of `Io` that the dialler uses."""
 
-    listen = start = now = random_bytes = None
+    listen = start = now = wall_time = random_bytes = None
     dial = staticmethod(dial_tcp)
 
 

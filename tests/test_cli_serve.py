@@ -194,3 +194,49 @@ def test_a_module_can_be_served(tmp_path) -> None:
     """An importable module is named with dots."""
     with serving(tmp_path, "things:Things") as server:
         assert "1" == call(server, "up")
+
+
+COUNTER = '''
+"""Things under another name, in another file, with a field of another name."""
+from goblins_py import PersistenceEnv, actor, upgrade
+
+@actor(version=1)
+class Counter:
+    total: int = 0
+
+    @upgrade(from_version=0)
+    @staticmethod
+    def _from_things(state):
+        return {"total": state["count"]}
+
+    def up(self) -> int:
+        self.total += 1
+        return self.total
+'''
+ALIAS = 'env = PersistenceEnv(Counter, aliases={"things.Things": Counter})\n'
+
+
+def test_a_class_that_was_renamed_and_upgraded_is_served_from_its_old_store(folder) -> None:
+    """Under the same URI; once it has been, the former name need not be known any more."""
+    with serving(folder, *STORED) as server:
+        assert ["1", "2"] == [call(server, "up"), call(server, "up")]
+    (folder / "counter.py").write_text(COUNTER)
+    refused(folder, "counter.py:Counter", *STORED[1:], code=1, words=("things.Things", "does not fit"))
+    (folder / "counter.py").write_text(COUNTER + ALIAS)
+    with serving(folder, "counter.py:Counter", *STORED[1:]) as renamed:
+        assert renamed.uri == server.uri
+        assert "3" == call(renamed, "up")
+    (folder / "counter.py").write_text(COUNTER)
+    with serving(folder, "counter.py:Counter", *STORED[1:]) as again:
+        assert (server.uri, "4") == (again.uri, call(again, "up"))
+
+
+def test_an_upgrade_that_fails_is_one_line(folder) -> None:
+    """Exit code 1, with class, versions and the kind of error; the store is as it was."""
+    with serving(folder, *STORED) as server:
+        call(server, "up")
+    before = (folder / "things.syrup").read_bytes()
+    (folder / "counter.py").write_text((COUNTER + ALIAS).replace('["count"]', '["typo"]'))
+    words = ("does not fit", "things.Things cannot be upgraded from version 0 to 1: KeyError")
+    refused(folder, "counter.py:Counter", *STORED[1:], code=1, words=words)
+    assert before == (folder / "things.syrup").read_bytes()

@@ -10,10 +10,10 @@ from sources import PACKAGES, ROOT
 MAX_FACADE_NAMES = 40
 
 FACADE = """
-    GoblinsError Map NearOnly Null PeerLocator PersistenceEnv Promise Ref Refusal RemoteError
+    GoblinsError Map Null PeerLocator PersistenceEnv Promise Ref Refusal RemoteError
     Resolver Sturdyref Symbol Tagged actor all_of any_of become call flushed is_near is_verified
     live make_promise mycapn_env on on_sever open_persistent_vat open_vat parse_uri race ref_to send
-    send_only spawn spawn_mycapn spawn_persistent_vat spawn_vat timeout value
+    send_only spawn spawn_mycapn spawn_persistent_vat spawn_vat timeout upgrade value
 """.split()
 
 

@@ -3,7 +3,7 @@
 import logging
 from typing import Self
 
-from goblins_py.actors import Delta, GraphKeeper, PersistenceEnv, Snapshot
+from goblins_py.actors import Delta, GraphKeeper, PersistenceEnv, RootsPlan, Snapshot
 from goblins_py.testing import SyncVat, SyncVats
 
 
@@ -50,7 +50,8 @@ class Disk:
         for slot in delta.removed:
             portraits.pop(slot, None)
         roots = before.roots if delta.roots is None else delta.roots
-        self.snapshot = Snapshot(before.vat_id, before.roots_version, roots, portraits)
+        version = before.roots_version if delta.roots_version is None else delta.roots_version
+        self.snapshot = Snapshot(before.vat_id, version, roots, portraits)
 
     @property
     def states(self) -> dict[int, dict[str, object]]:
@@ -60,21 +61,22 @@ class Disk:
 class Persistent:
     """A vat whose deltas go to a disk; made again from the same disk it is a restart."""
 
-    def __init__(self, env: PersistenceEnv, disk: Disk, roots=None) -> None:
-        self.vats = SyncVats()
+    def __init__(
+        self, env: PersistenceEnv, disk: Disk, roots=None, *, version=0, upgrade=None, vats=None
+    ) -> None:
+        self.vats = vats or SyncVats()
         self.vat: SyncVat = self.vats.open("kept")
         self.disk = disk
         self.keeper = GraphKeeper(env, self.vat.vat)
         if disk.snapshot is None:
 
             def first() -> None:
-                self.keeper.adopt(roots(), bytes(32))
+                self.keeper.adopt(roots(), bytes(32), version)
                 self.vat.keep(self.keeper)
 
             self.vat.run(first)
         else:
-            self.keeper.restore(disk.snapshot)
-            self.vat.keep(self.keeper)
+            self.vat.run(self.keeper.restore, disk.snapshot, RootsPlan(roots, version, upgrade))
         self.save()
 
     @property

@@ -71,7 +71,11 @@ class Io(NearOnly, ABC):
 
     @abstractmethod
     def now(self) -> float:
-        """Seconds on the vat's clock, which only goes forward."""
+        """Seconds on the vat's clock, which only goes forward, and starts anew with the process."""
+
+    @abstractmethod
+    def wall_time(self) -> float:
+        """Seconds since 1970 by a clock that people set: for what counts across restarts. It may jump."""
 
     @abstractmethod
     def random_bytes(self, count: int) -> bytes:

@@ -3,7 +3,7 @@
 from goblins_py.actors._behaviour import actor, become, live, value
 from goblins_py.actors._environment import PersistenceEnv, persistent_name
 from goblins_py.actors._joiners import all_of, any_of, race, timeout
-from goblins_py.actors._keeper import GraphKeeper, Roots
+from goblins_py.actors._keeper import GraphKeeper
 from goblins_py.actors._on import HandlerTurn, Resolver, make_promise, on, on_sever, resolver_for
 from goblins_py.actors._outgoing import Flushed, Introduce, Lost, Outgoing
 from goblins_py.actors._outside import listen_outside, run_outside, send_outside, sender_for
@@ -36,10 +36,12 @@ from goblins_py.actors._reference import (
     method_symbol,
     ref_to,
 )
+from goblins_py.actors._roots import Roots, RootsPlan
 from goblins_py.actors._selection import Selection, SelectionKind
 from goblins_py.actors._send import Sender, call, make_message, send, send_only, untag
 from goblins_py.actors._spawn import implant, spawn
 from goblins_py.actors._turn import Effect, Home, Host, current_turn, require_turn
+from goblins_py.actors._upgrade import upgrade
 from goblins_py.actors._vat import Churn, Keeper, Vat
 
 __all__ = [
@@ -71,6 +73,7 @@ __all__ = [
     "Resolve",
     "Resolver",
     "Roots",
+    "RootsPlan",
     "Select",
     "Selection",
     "SelectionKind",
@@ -113,5 +116,6 @@ __all__ = [
     "timeout",
     "untag",
     "unwrap",
+    "upgrade",
     "value",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import FunctionType
 from typing import Any, Final, Literal, TypeVar, cast, dataclass_transform, overload
 
@@ -17,6 +18,7 @@ import attrs
 from goblins_py.actors._passable import SIMPLE, is_behaviour, state_value
 from goblins_py.actors._reference import Link, Ref, method_symbol, ref_to
 from goblins_py.actors._turn import current_turn
+from goblins_py.actors._upgrade import steps_of
 from goblins_py.errors import ActorError, NoCurrentTurnError, NoSuchMethodError
 from goblins_py.syrup import Leaf, Symbol
 
@@ -29,6 +31,7 @@ HOOKS: Final = frozenset({"on_start"})
 
 _LIVE: Final = "goblins_live"
 _RESERVED: Final = ("__init__", "__new__", "__setattr__", "__delattr__", "__getattribute__")
+_CLASS_METHOD: Final = classmethod(lambda cls: cls)
 _CALL: Final = None
 """Key of `__call__` in a table of methods: no symbol has this name."""
 
@@ -56,22 +59,24 @@ def actor(cls: Any = None, *, version: int = 0) -> Any:
     objects are the same only if they are one, and fields may be keys.
 
     Args:
-        version: of the state's shape, from 0; count it up when old portraits no longer fit.
+        version: of the state's shape, from 0; count it up when old portraits no longer fit, and add an
+            `@upgrade` from the version before.
 
     Raises:
         TypeError: a mutable default, fields in a base that is no actor, two methods of one name on the wire.
             (Two bases with fields are refused by Python itself.)
     """
-    if cls is None:
-        return lambda cls: _make_actor(cls, version)
-    return _make_actor(cls, version)
+    return partial(_make_actor, version=version) if cls is None else _make_actor(cls, version=version)
 
 
-def _make_actor(cls: type, version: int) -> type:
+def _make_actor(cls: type, *, version: int) -> type:
     _check_bases(cls)
+    upgrades = steps_of(cls, version)
     for name in _RESERVED:
         if name in vars(cls):
             raise TypeError(f"{cls.__name__}.{name}: fields make it; compute in a function that spawns")
+    if not isinstance(vars(cls).get("__restore__", _CLASS_METHOD), classmethod):
+        raise TypeError(f"{cls.__name__}.__restore__ is to be a class method")
     actor_class: Any = cls
     actor_class.__setattr__ = _set_attribute  # the __init__ that attrs makes goes through it too
     actor_class.__delattr__ = _refuse_delete
@@ -88,6 +93,7 @@ def _make_actor(cls: type, version: int) -> type:
     made.__goblins_fields__ = {field.name: not field.metadata.get(_LIVE) for field in attrs.fields(made)}
     made.__goblins_actor__ = made
     made.__goblins_version__ = version
+    made.__goblins_upgrades__ = upgrades
     return cast(type, made)
 
 
@@ -282,20 +288,35 @@ def _kind(thing: object) -> str:
     )
 
 
+@overload
 @dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
-def value(cls: C) -> C:
+def value(cls: C) -> C: ...
+@overload
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
+def value(*, version: int = 0) -> Callable[[C], C]: ...
+def value(cls: Any = None, *, version: int = 0) -> Any:
     """Make a class into an immutable value that can be state. It equals, hashes and prints by its fields.
 
     Its fields must be state values themselves. It is saved if the environment lists it, and cannot be
     passed in messages (pass its fields).
+
+    Args:
+        version: of its shape, as of an `@actor` class.
     """
+    return partial(_make_value, version=version) if cls is None else _make_value(cls, version=version)
+
+
+def _make_value(cls: type, *, version: int) -> type:
     if "__new__" in vars(cls):
         raise TypeError(f"{cls.__name__}.__new__: a value's fields make it")
+    upgrades = steps_of(cls, version)
     leaf: Any = _as_leaf(cls)
     leaf.__new__ = _new_value
     made: Any = attrs.frozen(leaf, field_transformer=_prepare_value_fields)
     made.__goblins_value__ = made
-    return cast(C, made)
+    made.__goblins_version__ = version
+    made.__goblins_upgrades__ = upgrades
+    return cast(type, made)
 
 
 def _new_value(cls: type, *_args: object, **_kwargs: object) -> object:

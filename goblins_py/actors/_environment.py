@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from goblins_py.actors._behaviour import is_actor_class
-from goblins_py.errors import UnknownObjectError
+from goblins_py.errors import UnknownObjectError, VersionMismatchError
 
 __all__ = ["OWN_LABELS", "PersistenceEnv", "persistent_name"]
 
@@ -41,9 +41,11 @@ class PersistenceEnv:
         leaves: other immutable values: the label of their record, and the class, which has `to_record()` and
             a class method `from_record(record)`.
         extends: environments whose entries hold here too.
+        aliases: former names of classes that are listed. They are read; what is saved has the present name.
 
     Raises:
-        UnknownObjectError: two classes under one name, or label. TypeError: a class that is not decorated.
+        UnknownObjectError: two classes under one name, or label; an alias of a class that is not listed.
+        TypeError: a class that is not decorated.
     """
 
     def __init__(
@@ -52,26 +54,43 @@ class PersistenceEnv:
         named: Mapping[str, type] | None = None,
         leaves: Mapping[str, type] | None = None,
         extends: Sequence[PersistenceEnv] = (),
+        aliases: Mapping[str, type] | None = None,
     ) -> None:
         self._classes: dict[str, type] = {}
         self._names: dict[type, str] = {}
+        self._aliases: dict[str, type] = {}
         self._leaves: dict[str, Any] = {}
         for env in extends:
             self._add_leaves(env._leaves)
             for name, cls in env._classes.items():
                 self._add(name, cls)
+            self._add_aliases(env._aliases)
         self._add_leaves(leaves or {})
         for cls in classes:
             self._add(persistent_name(cls), cls)
         for name, cls in (named or {}).items():
             self._add(name, cls)
+        self._add_aliases(aliases or {})
 
     def _add(self, name: str, cls: type) -> None:
         if not (is_actor_class(cls) or cls.__dict__.get("__goblins_value__") is cls):
             raise TypeError(f"{cls.__name__} is neither an @actor nor a @value class")
-        if self._classes.setdefault(name, cls) is not cls:
-            raise UnknownObjectError(f"two classes are named {name!r} in one environment")
+        self._claim(self._classes, name, cls)
         self._names.setdefault(cls, name)
+
+    def _add_aliases(self, aliases: Mapping[str, type]) -> None:
+        for name, cls in aliases.items():
+            if cls not in self._names:
+                raise UnknownObjectError(
+                    f"{name!r} is an alias of {cls.__name__}, which the environment does not list"
+                )
+            self._claim(self._aliases, name, cls)
+
+    def _claim(self, table: dict[str, type], name: str, cls: type) -> None:
+        for taken in (self._classes, self._aliases):
+            if taken.get(name, cls) is not cls:
+                raise UnknownObjectError(f"two classes are named {name!r} in one environment")
+        table[name] = cls
 
     def _add_leaves(self, leaves: Mapping[str, type]) -> None:
         for label, cls in leaves.items():
@@ -83,11 +102,29 @@ class PersistenceEnv:
         return self._names.get(cls)
 
     def class_named(self, name: str) -> Any:
-        """The class of that name. Raises `UnknownObjectError`."""
-        cls = self._classes.get(name)
+        """The class that has that name, or had it. Raises `UnknownObjectError`."""
+        cls = self._classes.get(name) or self._aliases.get(name)
         if cls is None:
             raise UnknownObjectError(f"the store holds a {name!r}, which the environment does not list")
         return cls
+
+    def actor_named(self, name: str) -> Any:
+        """The same for what was saved as an object. Raises `VersionMismatchError` if it is none any more."""
+        cls = self.class_named(name)
+        if not is_actor_class(cls):
+            raise VersionMismatchError(f"{name} was saved as an @actor, and it is a @value class now")
+        return cls
+
+    def value_named(self, name: str) -> Any:
+        """The same for what was saved as a value."""
+        cls = self.class_named(name)
+        if is_actor_class(cls):
+            raise VersionMismatchError(f"{name} was saved as a @value, and it is an @actor class now")
+        return cls
+
+    def is_present(self, cls: Any, name: str, version: int) -> bool:
+        """Is this name and version what instances of a class that is listed are saved under today?"""
+        return bool(self._names[cls] == name and cls.__goblins_version__ == version)
 
     def writes(self, cls: type) -> bool:
         """Does it know how a leaf of this class is written?"""

@@ -8,25 +8,23 @@ from memory is removed: nothing that is saved can hold it any more.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, cast
 from weakref import ReferenceType
 
-import attrs
-
-from goblins_py.actors._behaviour import state_fields
 from goblins_py.actors._environment import PersistenceEnv
+from goblins_py.actors._hooks import make_behaviour, state_of
 from goblins_py.actors._portrait import Delta, Portrait, Snapshot
 from goblins_py.actors._portray import Depicter, Reviver
 from goblins_py.actors._reference import Ref, bind
-from goblins_py.actors._spawn import start_effect
-from goblins_py.actors._turn import Turn
+from goblins_py.actors._roots import Awaken, Roots, RootsPlan
+from goblins_py.actors._turn import Turn, no_turn, require_turn
+from goblins_py.actors._upgrade import upgraded, what_failed
 from goblins_py.actors._vat import Keeper, Vat
-from goblins_py.errors import NotPortrayableError, StoreCorruptError, VersionMismatchError
+from goblins_py.errors import NotPortrayableError, StoreCorruptError, UpgradeFailedError
+from goblins_py.syrup import Map
 
-__all__ = ["GraphKeeper", "Roots"]
-
-Roots = Ref[Any] | tuple[Ref[Any], ...]
-"""What a roots function returns: a reference, or a tuple of at least two."""
+__all__ = ["GraphKeeper"]
 
 
 class _Slotted(ReferenceType[Ref[object]]):
@@ -55,14 +53,26 @@ class GraphKeeper(Keeper):
         self._first: Delta | None = None
         self.roots: tuple[Ref[Any], ...] = ()
 
+    @property
+    def given_roots(self) -> Roots:
+        """The roots as a roots function returns them."""
+        return self.roots[0] if len(self.roots) == 1 else self.roots
+
     # --- taking portraits ----------------------------------------------------
 
-    def adopt(self, roots: Roots, vat_id: bytes) -> None:
+    def adopt(self, roots: Roots, vat_id: bytes, version: int = 0) -> None:
         """Start the graph of a new vat; call at the end of the turn that made the roots.
+
+        Args:
+            version: of the roots.
 
         Raises:
             NotPortrayableError: something that they hold cannot be saved. TypeError: no references.
         """
+        slots = self._portray_roots(roots)
+        self._first = Delta({}, vat_id=vat_id, roots_version=version, roots=slots)
+
+    def _portray_roots(self, roots: Roots) -> tuple[int, ...]:
         refs = roots if isinstance(roots, tuple) else (roots,)
         if not refs or (isinstance(roots, tuple) and len(roots) == 1):
             raise TypeError("roots are one reference, or a tuple of at least two")
@@ -70,7 +80,7 @@ class GraphKeeper(Keeper):
             raise TypeError("roots are references of the vat itself: return what spawn returned")
         slots = self._portray_all([], new=refs)
         self.roots = refs
-        self._first = Delta({}, vat_id=vat_id, roots_version=0, roots=slots)
+        return slots
 
     def _is_ours(self, ref: object) -> bool:
         return isinstance(ref, Ref) and ref._home is self._vat and ref._connector is None
@@ -148,26 +158,49 @@ class GraphKeeper(Keeper):
                 f"{label} cannot be saved: the persistence environment does not list it"
             )
         try:
-            state = {
-                field: self._depicter.depict(getattr(ref._behaviour, field)) for field in state_fields(cls)
-            }
+            state = self._depict(state_of(ref._behaviour))
         except NotPortrayableError as error:
-            raise NotPortrayableError(f"{cls.__qualname__} cannot be saved: {error}") from None
+            raise NotPortrayableError(f"{cls.__qualname__} cannot be saved: {error}") from error.__cause__
         return Portrait(name, cast(Any, cls).__goblins_version__, state)
+
+    def _depict(self, state: Mapping[str, object]) -> Mapping[str, object]:
+        return {name: self._depicter.depict(value) for name, value in state.items()}
 
     # --- restoring -------------------------------------------------------------
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Make the objects that the roots reach, and queue the `on_start` of those that have one.
+    def restore(self, snapshot: Snapshot, plan: RootsPlan) -> None:
+        """The first turn of the vat: make the objects that the roots reach, and bring all up to date.
 
-        What is in the store and not reached is removed with the next delta.
+        They start after it. From then on the vat is kept: what was upgraded is saved with the first delta,
+        and what is in the store and not reached is removed. If it fails nothing was started, and there is
+        nothing to save.
 
         Raises:
-            UnknownObjectError, VersionMismatchError, StoreCorruptError: nothing was started.
+            UnknownObjectError, StoreCorruptError, VersionMismatchError: newer, or upgrades are missing.
+            UpgradeFailedError: one raised something, or leaves what cannot be saved.
         """
+        turn = require_turn()
+        upgrade = plan.upgrade_from(snapshot.roots_version)
+        with no_turn():
+            self._revive_all(snapshot)
+        turn.effects.append(Awaken(list(self._known.values()), thorough=upgrade is not None))
+        if upgrade is not None:
+            saved = snapshot.roots_version
+            try:
+                slots = self._portray_roots(upgrade(saved, self.given_roots))
+                self.check(turn)
+            except Exception as error:
+                versions = f"from version {saved} to {plan.version}"
+                raise UpgradeFailedError(
+                    f"the roots cannot be upgraded {versions}: {what_failed(error)}"
+                ) from error
+            self._first = Delta({}, roots_version=plan.version, roots=slots)
+        turn.change(self._vat, "keeper", self)
+
+    def _revive_all(self, snapshot: Snapshot) -> None:
         self._next_slot = max(snapshot.portraits, default=-1) + 1
         refs: dict[int, Ref[object]] = {}
-        waiting: list[int] = []
+        held: list[int] = []
 
         def ref_at(slot: int) -> Ref[object]:
             ref = refs.get(slot)
@@ -177,44 +210,40 @@ class GraphKeeper(Keeper):
                 ref = refs[slot] = Ref(self._vat)
                 ref._slot = slot
                 self._know(ref, slot)
-                waiting.append(slot)
+            held.append(slot)
             return ref
 
         reviver = Reviver(self._env, self._vat, ref_at)
         self.roots = tuple(ref_at(slot) for slot in snapshot.roots)
+        waiting = list(dict.fromkeys(held))
+        reached = set(waiting)
         for slot in waiting:  # grows while it is read
-            self._revive(refs[slot], snapshot.portraits[slot], reviver)
-        self._gone.extend(slot for slot in snapshot.portraits if slot not in refs)
-        for ref in refs.values():
-            start = start_effect(ref, restored=True)
-            if start is not None:
-                start.commit(self._vat)
+            held.clear()
+            portrait = snapshot.portraits[slot]
+            cls = self._env.actor_named(portrait.name)
+            state = reviver.state(portrait.state)
+            if reviver.aged or not self._env.is_present(cls, portrait.name, portrait.version):
+                portrait = self._changed[slot] = self._upgrade(cls, portrait, state)
+                held.clear()  # an upgrade may have dropped references, and what they led to
+                state = reviver.state(portrait.state)
+            behaviour = make_behaviour(cls, portrait.name, state)
+            bind(refs[slot], behaviour)
+            refs[slot]._behaviour = behaviour
+            waiting += (each for each in dict.fromkeys(held) if each not in reached)
+            reached.update(held)
+        self._gone.extend(slot for slot in snapshot.portraits if slot not in reached)
 
-    def _revive(self, ref: Ref[object], portrait: Portrait, reviver: Reviver) -> None:
-        cls = self._env.class_named(portrait.name)
-        if portrait.version != cls.__goblins_version__:
-            raise VersionMismatchError(
-                f"{portrait.name} was version {portrait.version}, it is {cls.__goblins_version__} now"
-            )
-        state = {name: reviver.revive(value) for name, value in portrait.state.items()}
-        misfits = _misfits(cls, state)
-        if misfits:
-            raise VersionMismatchError(
-                f"{portrait.name} was saved with other fields than it has now: {', '.join(sorted(misfits))}"
-            )
+    def _upgrade(self, cls: Any, portrait: Portrait, state: Mapping[str, object]) -> Portrait:
+        """The portrait under the present name and version."""
+        state = upgraded(cls, portrait.name, portrait.version, Map(state))
         try:
-            behaviour = cls(**state)
-        except TypeError as error:
-            raise StoreCorruptError(f"the portrait of a {portrait.name} does not fit it: {error}") from None
-        bind(ref, behaviour)
-        ref._behaviour = behaviour
-
-
-def _misfits(cls: type, state: dict[str, object]) -> set[str]:
-    """Fields that are saved and not there, or there without a default and not saved."""
-    fields = state_fields(cls)
-    required = {field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING}
-    return (set(state) - set(fields)) | (required - set(state))
+            written = self._depict(state)
+        except NotPortrayableError as error:
+            raise UpgradeFailedError(
+                f"{portrait.name}, upgraded from version {portrait.version} to {cls.__goblins_version__},"
+                f" cannot be saved: {error}"
+            ) from error
+        return Portrait(self._env.name_of(cls) or portrait.name, cls.__goblins_version__, written)
 
 
 def _owner(change: tuple[object, str, object]) -> Ref[object] | None:

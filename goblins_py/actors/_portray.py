@@ -5,7 +5,7 @@
 | boolean, integer, float, string, bytes, Symbol, tuple, Map, frozenset | itself |
 | None, Null | `<void>`, `<null>` |
 | Tagged, Record | `<tagged tag value>`, `<record label fields>` |
-| an instance of a `@value` class | `<value name {field: ...}>` |
+| an instance of a `@value` class | `<value name {field: ...}>`, then its version if that is not 0 |
 | another leaf that the environment knows (a locator, a sturdyref) | its own record |
 | a near reference | `<near slot>` |
 | a settled promise | `<encase value>` or `<broken text>` |
@@ -13,17 +13,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 import attrs
 
 from goblins_py.actors._environment import PersistenceEnv
+from goblins_py.actors._hooks import check_fit
 from goblins_py.actors._passable import is_value
 from goblins_py.actors._promise import Broken, Detour, Following, Fulfilled, Promise, State
 from goblins_py.actors._reference import Ref
 from goblins_py.actors._turn import Home
-from goblins_py.errors import ActorError, NotPortrayableError, StoreCorruptError
+from goblins_py.actors._upgrade import upgraded
+from goblins_py.errors import (
+    ActorError,
+    NotPortrayableError,
+    PersistenceError,
+    StoreCorruptError,
+    UpgradeFailedError,
+)
 from goblins_py.syrup import Map, Null, Record, Symbol, Tagged
 
 __all__ = ["Depicter", "Reviver"]
@@ -110,7 +118,8 @@ class Depicter:
         fields = {
             field.name: self.depict(getattr(value, field.name)) for field in attrs.fields(cast(Any, cls))
         }
-        return _record("value", name, Map(fields))
+        version: int = cls.__goblins_version__
+        return _record("value", name, Map(fields), *([version] if version else ()))
 
     def _leaf(self, value: Any) -> object:
         record: Record = value.to_record()
@@ -166,25 +175,52 @@ class Reviver:
 
     Args:
         ref_at: gives the reference of a slot, maybe of an object that is not there yet.
+
+    Attributes:
+        aged: the value of a former version or name that was read last in this state; empty if none was.
     """
 
     def __init__(self, env: PersistenceEnv, home: Home, ref_at: Callable[[int], Ref[object]]) -> None:
         self.env = env
         self.home = home
         self.ref_at = ref_at
+        self.aged = ""
+
+    def state(self, written: Mapping[str, object]) -> Mapping[str, object]:
+        """A whole state; raises as `revive`."""
+        self.aged = ""
+        return self._fields(written)
 
     def revive(self, written: Any) -> object:
-        """The state value. Raises `StoreCorruptError`, `UnknownObjectError`."""
+        """The state value. Raises `StoreCorruptError`, `UnknownObjectError`, `VersionMismatchError`."""
         kind = type(written)
         if kind in _PLAIN:
             return written
         if kind is tuple:
             return tuple(self.revive(item) for item in written)
         if kind is Map:
-            return Map([(self.revive(k), self.revive(v)) for k, v in written.items()])
+            return self._map(written)
         if kind is frozenset:
-            return frozenset(self.revive(item) for item in written)
+            return self._set(written)
         return self._record(written)
+
+    def _map(self, written: Map[object, object]) -> object:
+        items = [(self.revive(key), self.revive(value)) for key, value in written.items()]
+        try:
+            return Map(items)
+        except TypeError:
+            raise self._equal("keys of a map") from None
+
+    def _set(self, written: frozenset[object]) -> object:
+        members = frozenset([self.revive(member) for member in written])
+        if len(members) != len(written):
+            raise self._equal("members of a set")
+        return members
+
+    def _equal(self, what: str) -> PersistenceError:
+        if self.aged:
+            return UpgradeFailedError(f"after the upgrade of {self.aged}, two {what} are equal")
+        return StoreCorruptError(f"a portrait holds two equal {what}")
 
     def _record(self, written: Any) -> object:
         label = written.label if isinstance(written, Record) else None
@@ -199,9 +235,18 @@ class Reviver:
         except (TypeError, ValueError, LookupError, AttributeError):
             raise StoreCorruptError("a portrait holds a malformed value") from None
 
-    def value(self, name: str, fields: Any) -> object:
+    def _fields(self, fields: Mapping[str, object]) -> Mapping[str, object]:
+        return {field: self.revive(value) for field, value in fields.items()}
+
+    def value(self, name: str, fields: Any, version: int = 0) -> object:
         """An instance of a `@value` class."""
-        return self.env.class_named(name)(**{field: self.revive(value) for field, value in fields.items()})
+        cls = self.env.value_named(name)
+        state = self._fields(fields)
+        if not self.env.is_present(cls, name, version):
+            self.aged = f"{name} from version {version} to {cls.__goblins_version__}"
+            state = upgraded(cls, name, version, Map(state))
+        check_fit(cls, name, state)
+        return cast(object, cls(**state))
 
 
 _READERS: Final[dict[str, Callable[..., object]]] = {

@@ -10,11 +10,24 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Protocol
 
 from goblins_py.errors import NoCurrentTurnError
 
-__all__ = ["Effect", "Home", "Host", "Mark", "Turn", "Work", "current_turn", "entered", "require_turn"]
+__all__ = [
+    "Effect",
+    "Home",
+    "Host",
+    "Mark",
+    "Turn",
+    "Work",
+    "current_turn",
+    "entered",
+    "no_turn",
+    "require_turn",
+]
 
 _log = logging.getLogger("goblins_py.actors")
 
@@ -36,6 +49,9 @@ class Host(Protocol):
 
     def random_bytes(self, count: int) -> bytes:
         """Bytes that nobody can guess."""
+
+    def wall_time(self) -> float:
+        """Seconds since 1970 by a clock that people set: for what counts across restarts. It may jump."""
 
     def scope_mark(self) -> object:
         """A mark that compares equal while no cancel scope or nursery was opened or closed."""
@@ -173,3 +189,14 @@ def require_turn() -> Turn:
 def entered(turn: Turn | None) -> None:
     """Say which turn is current now; only vats do."""
     _current.turn = turn
+
+
+@contextmanager
+def no_turn() -> Generator[None]:
+    """For code of a program that may look at values in the midst of a turn, and not act."""
+    turn = _current.turn
+    _current.turn = None
+    try:
+        yield
+    finally:
+        _current.turn = turn

@@ -30,16 +30,14 @@ served_env = PersistenceEnv(named={"goblins-served": Served})
 """What saves and restores a `Served`."""
 
 
-def roots_of(roots: Any, store: str | None, what: str) -> tuple[Any, Any]:
-    """Mycapn and the object, if this store holds (mycapn, Served, object) for `what`. Raises `Failure`."""
+def roots_of(roots: Any, store: str | None) -> tuple[Any, Served, Any]:
+    """Mycapn, what it serves, and the object, if this store holds these three. Raises `Failure`."""
     desk = roots[1]._behaviour if isinstance(roots, tuple) and len(roots) == 3 else None
     if not isinstance(desk, Served):
         raise Failure(
             ExitCode.BROKEN, f"{store} holds another program's objects: goblins serve did not make it"
         )
-    if desk.what != what:
-        raise Failure(ExitCode.BROKEN, f"{store} holds a {desk.what}, not a {what}")
-    return roots[0], roots[2]
+    return roots[0], desk, roots[2]
 
 
 @contextmanager

@@ -90,7 +90,10 @@ async def _bring_up(options: RelayOptions) -> AsyncIterator[tuple[OpenVat, tuple
         return
     env = PersistenceEnv(extends=[relay_env, served_env, NETLAYERS[options.netlayer].env])
     async with open_persistent_vat(env, roots, SyrupStore(options.store), name="relay") as (vat, restored):
-        yield vat, roots_of(restored, options.store, what)
+        mycapn, desk, admin = roots_of(restored, options.store)
+        if desk.what != what:
+            raise Failure(ExitCode.BROKEN, f"{options.store} holds a {desk.what}, not a {what}")
+        yield vat, (mycapn, admin)
 
 
 def _raise_file_limit() -> int:

@@ -12,7 +12,7 @@ from typing import Any, cast
 import attrs
 import trio
 
-from goblins_py.actors import Ref, passable, spawn
+from goblins_py.actors import PersistenceEnv, Ref, passable, spawn
 from goblins_py.cli._failure import ExitCode, Failure, printable
 from goblins_py.cli._json import read_argument
 from goblins_py.cli._kept import Served, explained, roots_of, served_env
@@ -20,6 +20,7 @@ from goblins_py.cli._load import Program, check_arguments, load_program, make_en
 from goblins_py.cli._narrate import Facts, say, tell
 from goblins_py.cli._netlayers import NETLAYERS, Reach, is_loopback
 from goblins_py.cli._prelay import PRELAY, has_netlayer, install_prelay, read_account
+from goblins_py.errors import UnknownObjectError
 from goblins_py.locators import Sturdyref
 from goblins_py.runtime import OpenVat, open_persistent_vat, open_vat, spawn_mycapn
 from persistence import SyrupStore
@@ -101,8 +102,21 @@ async def _bring_up(options: ServeOptions, program: Program, args: tuple[object,
     env = make_env([program.module], served_env)
     opening = open_persistent_vat(env, roots, store, name=name, verbose=options.verbose_errors)
     async with opening as (vat, restored):
-        mycapn, served = roots_of(restored, options.store, program.name)
+        mycapn, desk, served = roots_of(restored, options.store)
+        if desk.what != program.name:
+            _check_former_name(desk.what, options, program, env=env)
+            await vat.run(setattr, desk, "what", program.name)
         yield _Up(vat, mycapn, served, restored=not made)
+
+
+def _check_former_name(what: str, options: ServeOptions, program: Program, *, env: PersistenceEnv) -> None:
+    """See whether an environment of the module says that this is a former name of the class."""
+    try:
+        same = env.class_named(what) is program.actor
+    except UnknownObjectError:
+        same = False
+    if not same:
+        raise Failure(ExitCode.BROKEN, f"{options.store} holds a {what}, not a {program.name}")
 
 
 async def _ways(up: _Up, options: ServeOptions) -> Sequence[str]:

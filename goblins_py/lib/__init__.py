@@ -1,7 +1,7 @@
 """Actors ready to be spawned, each a few lines that show how actors are written here.
 
-Cells, facets, revocable forwarders, swappables and sealers. A persistent vat that has some needs
-`lib_env` in its environment.
+Cells, facets, revocable forwarders, swappables, sealers, and requests that happen once. A persistent
+vat that has some needs `lib_env` in its environment.
 """
 
 from typing import Final
@@ -10,6 +10,8 @@ from goblins_py.actors import PersistenceEnv
 from goblins_py.lib._cell import Cell, ReadOnlyCell, WriteOnlyCell, spawn_read_only, spawn_write_only
 from goblins_py.lib._facet import Facet, spawn_facet
 from goblins_py.lib._forwarder import Forwarder, Revoker, Swapper, spawn_revocable, spawn_swappable
+from goblins_py.lib._once import Once, OnceAnswers, spawn_once
+from goblins_py.lib._outbox import Letter, Outbox, spawn_outbox
 from goblins_py.lib._sealers import Brand, SealChecker, SealedBox, Sealer, Unsealer, spawn_sealer_triplet
 
 __all__ = [
@@ -17,6 +19,10 @@ __all__ = [
     "Cell",
     "Facet",
     "Forwarder",
+    "Letter",
+    "Once",
+    "OnceAnswers",
+    "Outbox",
     "ReadOnlyCell",
     "Revoker",
     "SealChecker",
@@ -27,6 +33,8 @@ __all__ = [
     "WriteOnlyCell",
     "lib_env",
     "spawn_facet",
+    "spawn_once",
+    "spawn_outbox",
     "spawn_read_only",
     "spawn_revocable",
     "spawn_sealer_triplet",
@@ -39,6 +47,10 @@ _ACTORS: Final = (
     Cell,
     Facet,
     Forwarder,
+    Letter,
+    Once,
+    OnceAnswers,
+    Outbox,
     ReadOnlyCell,
     Revoker,
     SealChecker,

@@ -106,9 +106,8 @@ class RelayAdmin:
         desk, *given = self._account(name)
         self._accounts = self._accounts.delete(name)
         desk.close("the account was removed")
-        registry = self._mycapn.get_registry()
         for ref in given:
-            registry.unregister(ref)
+            self._mycapn.unregister(ref)
 
     def statistics(self) -> tuple[Map[str, object], ...]:
         """What each account uses, by name."""

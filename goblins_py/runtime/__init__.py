@@ -1,6 +1,7 @@
 """Vats that run: trio under actors, sessions over connections, mycapn, persistence in time."""
 
-from goblins_py.runtime._mycapn import MyCapn, Registry, mycapn_env, spawn_mycapn
+from goblins_py.runtime._mycapn import MyCapn, mycapn_env, spawn_mycapn
+from goblins_py.runtime._registry import Registry
 from goblins_py.runtime._thread import VatThread, spawn_persistent_vat, spawn_vat
 from goblins_py.runtime._vats import OpenVat, flushed, open_persistent_vat, open_vat
 

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol, TypeVar, cast
 
 import trio
@@ -54,8 +54,9 @@ class TrioHost:
     vat: Vat
     io: VatIo | None = None
 
-    def __init__(self, store: Store | None = None) -> None:
+    def __init__(self, store: Store | None = None, wall_clock: Callable[[], float] = time.time) -> None:
         self._store = store
+        self._wall_clock = wall_clock
         self._token = trio.lowlevel.current_trio_token()
         self._thread = threading.get_ident()
         self._wakeup = trio.Event()
@@ -95,6 +96,9 @@ class TrioHost:
 
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)
+
+    def wall_time(self) -> float:
+        return self._wall_clock()
 
     def scope_mark(self) -> object:
         # Private to trio, but the only thing that tells: a scope that a method leaves open at an await

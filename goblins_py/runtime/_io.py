@@ -67,6 +67,9 @@ class VatIo(Io):
     def now(self) -> float:
         return trio.current_time()
 
+    def wall_time(self) -> float:
+        return self._vat.host.wall_time()
+
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import attrs
 
@@ -15,6 +15,7 @@ from goblins_py.actors import (
     Promise,
     Ref,
     actor,
+    all_of,
     live,
     on,
     require_turn,
@@ -26,74 +27,18 @@ from goblins_py.errors import (
     HandoffError,
     LocatorError,
     NetlayerError,
-    UnknownSwissNumError,
     UnknownTransportError,
 )
 from goblins_py.locators import PeerLocator, Sturdyref, parse_uri
+from goblins_py.runtime._grants import Grant, Shelf
 from goblins_py.runtime._introductions import Introductions
+from goblins_py.runtime._registry import Registry
 from goblins_py.runtime._switchboard import HANDSHAKE_TIMEOUT, Switchboard
 from goblins_py.syrup import Map, Symbol
 
-__all__ = ["Bootstrap", "MyCapn", "Registry", "mycapn_env", "spawn_mycapn"]
-
-_SWISS_BYTES: Final = 32
+__all__ = ["Bootstrap", "MyCapn", "mycapn_env", "spawn_mycapn"]
 
 _log = logging.getLogger("goblins_py.runtime")
-
-
-@actor
-class Registry:
-    """Objects by swiss number. Whoever has this can reach everything that is registered."""
-
-    _objects: Map[bytes, Ref[Any]] = Map()
-    _numbers: Map[Ref[Any], bytes] = Map()
-
-    def register(self, ref: Ref[Any], swiss_num: bytes | None = None) -> bytes:
-        """Register an object.
-
-        Args:
-            swiss_num: of your own choice; None makes 32 random bytes.
-
-        Returns:
-            Its swiss number; the old one if it is registered already.
-        """
-        _check_reference(ref)
-        known = self._numbers.get(ref)
-        if known is not None:
-            return known
-        _check_swiss_num(swiss_num)
-        number = swiss_num or require_turn().home.host.random_bytes(_SWISS_BYTES)
-        if number in self._objects:
-            raise ValueError("another object is registered under this swiss number")
-        self._objects = self._objects.set(number, ref)
-        self._numbers = self._numbers.set(ref, number)
-        return number
-
-    def fetch(self, swiss_num: bytes) -> Ref[Any]:
-        """The object. Raises `UnknownSwissNumError`."""
-        ref = self._objects.get(swiss_num)
-        if ref is None:
-            raise UnknownSwissNumError("no object is registered under this swiss number")
-        return ref
-
-    def unregister(self, ref: Ref[Any]) -> bool:
-        """Forget an object: its sturdyrefs are worth nothing from now on. False if it was not registered."""
-        number = self._numbers.get(ref)
-        if number is None:
-            return False
-        self._objects = self._objects.delete(number)
-        self._numbers = self._numbers.delete(ref)
-        return True
-
-
-def _check_swiss_num(number: object) -> None:
-    if number is not None and type(number) is not bytes:
-        raise TypeError("a swiss number is bytes")
-
-
-def _check_reference(ref: object) -> None:
-    if not isinstance(ref, Ref):
-        raise TypeError("only references can be registered, not promises or values")
 
 
 @actor
@@ -168,21 +113,73 @@ class MyCapn:
             may_dial=self._may_dial,
         )
 
-    def register(self, ref: Ref[Any], transport: str | Symbol) -> Promise[Sturdyref]:
+    def register(
+        self,
+        ref: Ref[Any],
+        transport: str | Symbol,
+        *,
+        label: str | None = None,
+        valid_for: float | None = None,
+    ) -> Promise[Sturdyref]:
         """Make an object reachable.
 
         Args:
             transport: the name of the netlayer that it shall be reached by.
+            label: for whom: each label has a sturdyref of its own, which can be taken back alone.
+            valid_for: seconds until the sturdyref is worth nothing; None is for ever. With a label that is
+                there already it counts from now, and None leaves its expiry as it is.
 
         Returns:
-            A promise of its sturdyref, the same for every time.
+            A promise of its sturdyref: the same for every time; with a label the same for each time with
+            this label; with `valid_for` and no label another one each time.
 
         Raises:
             UnknownTransportError: no such netlayer. NetlayerError: it could not be set up.
         """
-        netlayer = self._netlayer(_name(transport))
-        number: bytes = self._registry.register(ref)
+        name = _name(transport)
+        netlayer = self._netlayer(name)
+        number: bytes = self._registry.register(ref, transport=name, label=label, valid_for=valid_for)
         return on(netlayer.our_location(), lambda location: Sturdyref(location, number))
+
+    def unregister(self, target: Ref[Any] | Sturdyref | str, *, label: str | None = None) -> Promise[bool]:
+        """Take sturdyrefs back: they are answered like any that never were. References stay good.
+
+        Args:
+            target: an object, for all of its sturdyrefs; or one sturdyref, or its URI.
+            label: of an object's sturdyrefs only the one for this label.
+
+        Returns:
+            A promise of False if there was nothing to take back.
+
+        Raises:
+            LocatorError: malformed. UnknownTransportError: no netlayer for it.
+        """
+        if isinstance(target, Ref):
+            return on(self._registry.unregister(target, label=label))
+        sturdyref = _sturdyref(target)
+        ours = self._netlayer(sturdyref.peer.transport).our_location()
+        return on(
+            ours,
+            lambda location: location == sturdyref.peer and self._registry.unregister(sturdyref.swiss_num),
+        )
+
+    def sturdyrefs(self, ref: Ref[Any] | None = None) -> Promise[tuple[Map[str, Any], ...]]:
+        """What was given out, oldest first: all, or all of one object.
+
+        Returns:
+            A promise of one `Map` for each: `sturdyref`, `object`, `label` (or None), `registered` and
+            `expires` (seconds since 1970, or None).
+        """
+        usable = [name for name in self._netlayers if name not in (self._broken or {})]
+        locations = all_of(*[self._netlayers[name].our_location() for name in usable])
+
+        def listed(locations: tuple[PeerLocator, ...]) -> tuple[Map[str, Any], ...]:
+            found: tuple[Map[str, Any], ...] = self._registry.sturdyrefs(
+                Map(zip(usable, locations, strict=True)), ref
+            )
+            return found
+
+        return on(locations, listed)
 
     def enliven(self, target: Sturdyref | str, asked_by: Ref[Any] | None = None) -> Promise[Any]:
         """A promise of the object behind a sturdyref or its URI; an object of our own is itself.
@@ -235,7 +232,7 @@ class MyCapn:
         return on(self._netlayer(transport).our_location())
 
     def get_registry(self) -> Ref[Registry]:
-        """The registry: `register`, `fetch`, `unregister`."""
+        """The registry: `register`, `fetch`, `unregister`, by swiss numbers."""
         return self._registry
 
     def _netlayer(self, name: str) -> Ref[Any]:
@@ -259,7 +256,13 @@ def _sturdyref(target: object) -> Sturdyref:
 
 
 mycapn_env = PersistenceEnv(
-    MyCapn, Registry, leaves={"ocapn-peer": PeerLocator, "ocapn-sturdyref": Sturdyref}
+    MyCapn,
+    named={
+        "goblins_py.runtime._mycapn.Registry": Registry,  # where it once was: stores have it so
+        "goblins_py.runtime.Grant": Grant,
+        "goblins_py.runtime.Shelf": Shelf,
+    },
+    leaves={"ocapn-peer": PeerLocator, "ocapn-sturdyref": Sturdyref},
 )
 """What a persistent vat needs to save and restore a mycapn, and sturdyrefs in anybody's state."""
 

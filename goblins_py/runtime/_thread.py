@@ -199,9 +199,24 @@ def spawn_vat(name: str = "vat", *, verbose: bool = False) -> VatThread:
 
 
 def spawn_persistent_vat(
-    env: PersistenceEnv, roots: Callable[[], Roots], store: Store, *, name: str = "vat", verbose: bool = False
+    env: PersistenceEnv,
+    roots: Callable[[], Roots],
+    store: Store,
+    *,
+    roots_version: int = 0,
+    upgrade_roots: Callable[[int, Any], Roots] | None = None,
+    name: str = "vat",
+    verbose: bool = False,
 ) -> tuple[VatThread, Any]:
     """A persistent vat in the background thread, and its roots; see `open_persistent_vat`."""
-    manager = open_persistent_vat(env, roots, store, name=name, verbose=verbose)
+    manager = open_persistent_vat(
+        env,
+        roots,
+        store,
+        roots_version=roots_version,
+        upgrade_roots=upgrade_roots,
+        name=name,
+        verbose=verbose,
+    )
     (opened, restored), closing, closed = _open(manager)
     return VatThread(opened, closing, closed), restored

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar, TypeVarTuple, cast
@@ -18,6 +19,7 @@ from goblins_py.actors import (
     Promise,
     Ref,
     Roots,
+    RootsPlan,
     Sender,
     Vat,
     current_turn,
@@ -127,7 +129,9 @@ def _teller(
 
 
 @asynccontextmanager
-async def open_vat(name: str = "vat", *, verbose: bool = False) -> AsyncIterator[OpenVat]:
+async def open_vat(
+    name: str = "vat", *, verbose: bool = False, wall_clock: Callable[[], float] = time.time
+) -> AsyncIterator[OpenVat]:
     """Open a vat in the current trio run; it ends with the block.
 
     At the end it stops accepting connections, flushes for at most 2 s, even when cancelled, and aborts its
@@ -136,60 +140,70 @@ async def open_vat(name: str = "vat", *, verbose: bool = False) -> AsyncIterator
     Args:
         name: for people, in logs and reprs.
         verbose: tell peers class and text of exceptions that break promises.
+        wall_clock: gives seconds since 1970. What has an expiry goes by it.
     """
-    async with _hosted(name, None, verbose=verbose) as opened:
+    async with _hosted(name, TrioHost(None, wall_clock), verbose=verbose) as opened:
         yield opened
 
 
 @asynccontextmanager
 async def open_persistent_vat(
-    env: PersistenceEnv, roots: Callable[[], Roots], store: Store, *, name: str = "vat", verbose: bool = False
+    env: PersistenceEnv,
+    roots: Callable[[], Roots],
+    store: Store,
+    *,
+    roots_version: int = 0,
+    upgrade_roots: Callable[[int, Any], Roots] | None = None,
+    name: str = "vat",
+    verbose: bool = False,
+    wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[tuple[OpenVat, Any]]:
     """Open a vat whose roots, and all that they reach, are saved after each churn.
 
     Args:
         env: the classes that may be saved and restored.
         roots: run as a turn if the store is new: returns one reference, or a tuple of several.
+        roots_version: of what `roots` returns, from 0; count it up when that changes.
+        upgrade_roots: run as a turn if the store's roots are of a former version, when all objects are there
+            and before any has started: gets that version and the roots, returns those of today.
+        name, verbose, wall_clock: as of `open_vat`.
 
     Yields:
         The vat, and the roots as `roots` returned them (restored, if the store is not new).
 
     Raises:
-        StoreLockedError, StoreCorruptError, UnknownObjectError, VersionMismatchError: it was not opened.
+        StoreLockedError, StoreCorruptError, UnknownObjectError, VersionMismatchError, UpgradeFailedError: it
+        was not opened, nothing was started, and the store is as it was.
         NotPortrayableError: the roots cannot be saved; nothing was. OSError: the store failed, the block was
         cancelled, nothing more left the vat.
     """
-    async with _hosted(name, store, verbose=verbose) as opened:
-        yield opened, await _bring_up(opened, env, roots, store)
+    plan = RootsPlan(roots, roots_version, upgrade_roots)
+    async with _hosted(name, TrioHost(store, wall_clock), store, verbose=verbose) as opened:
+        yield opened, await _bring_up(opened, env, plan, store)
 
 
-async def _bring_up(opened: OpenVat, env: PersistenceEnv, roots: Callable[[], Roots], store: Store) -> Any:
+async def _bring_up(opened: OpenVat, env: PersistenceEnv, plan: RootsPlan, store: Store) -> Any:
     snapshot = await store.open()
     vat = opened._vat
     keeper = GraphKeeper(env, vat)
     if snapshot is None:
 
         def first() -> None:
-            keeper.adopt(roots(), opened.io.random_bytes(32))
+            keeper.adopt(plan.make(), opened.io.random_bytes(32), plan.version)
             vat.keeper = keeper
 
         await opened.run(first)
     else:
-        keeper.restore(snapshot)
-        vat.keeper = keeper
-        await opened.run(_nothing)
-    return keeper.roots[0] if len(keeper.roots) == 1 else keeper.roots
-
-
-def _nothing() -> None:
-    """A churn of its own, to run and save what restored objects do first."""
+        await opened.run(keeper.restore, snapshot, plan)  # its churn runs and saves what they do first
+    return keeper.given_roots
 
 
 @asynccontextmanager
-async def _hosted(name: str, store: Store | None, *, verbose: bool) -> AsyncIterator[OpenVat]:
+async def _hosted(
+    name: str, host: TrioHost, store: Store | None = None, *, verbose: bool
+) -> AsyncIterator[OpenVat]:
     """The life of a vat: its loop and its committer outside, its I/O tasks inside, the block innermost."""
     body_error: BaseException | None = None
-    host = TrioHost(store)
     vat = host.vat = Vat(host, name, verbose=verbose)
     try:
         with _one_error():

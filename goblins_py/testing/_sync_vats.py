@@ -30,6 +30,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _TURNS: Final = 1_000_000
+_START: Final = 1_800_000_000.0
 
 
 class SyncVats:
@@ -64,6 +65,11 @@ class SyncVats:
             home.post(item)
             self.settle()
         self._now = until
+
+    @property
+    def wall_time(self) -> float:
+        """Seconds since 1970, as these vats have it: they start at the same moment in every run."""
+        return _START + self._now
 
     def later(self, seconds: float, home: Home, item: Effect) -> None:
         """For the vats: post the item then."""
@@ -167,6 +173,9 @@ class _Host:
         """The same ones in every run."""
         self._count += 1
         return self._count.to_bytes(count, "big")
+
+    def wall_time(self) -> float:
+        return self._vats.wall_time
 
     def scope_mark(self) -> object:
         return None

@@ -1,5 +1,6 @@
 """What type checkers know of messages: the typed twins, interfaces, fields. Never run, only checked."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol, assert_type
 
 from goblins_py import (
@@ -20,6 +21,7 @@ from goblins_py import (
     send_only,
     spawn,
     timeout,
+    upgrade,
     value,
 )
 from goblins_py.actors import Sender, untag
@@ -141,3 +143,37 @@ def maps_know_their_items(ages: Map[str, int]) -> None:
     """Through every change."""
     assert_type(ages["Bob"], int)
     assert_type(ages.set("Alice", 5), Map[str, int])
+
+
+@value(version=1)
+class Price:
+    """A value class with a version is a dataclass as well."""
+
+    amount: int
+
+    @upgrade(from_version=0)
+    @staticmethod
+    def _from_text(state: Map[str, Any]) -> Mapping[str, Any]:
+        return {"amount": int(state["text"])}
+
+
+@actor(version=1)
+class Shop:
+    """So is an actor class, and its upgrades can be called by name."""
+
+    price: Price
+
+    @upgrade(from_version=0)
+    @staticmethod
+    def _with_price(state: Map[str, Any]) -> Map[str, Any]:
+        return state.set("price", Price(0))
+
+
+def upgrades_are_functions_from_state_to_state(state: Map[str, Any], price: Price) -> None:
+    """Static ones; anything else is refused."""
+    assert_type(Shop._with_price(state), Map[str, Any])
+    assert_type(price.amount, int)
+    spawn(Shop, price)
+    spawn(Shop, 5)  # type: ignore[call-overload]
+    price.amount = 5  # type: ignore[misc]
+    upgrade(from_version=0)(len)  # type: ignore[type-var]
