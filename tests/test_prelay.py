@@ -1,13 +1,18 @@
 """prelay: two people who only dial out talk through relays. Over the network in memory."""
 
-import pytest
+from contextlib import AsyncExitStack
 
-from goblins_py import PeerLocator, Sturdyref, actor, parse_uri, send, spawn, spawn_mycapn
+import pytest
+import trio
+
+from goblins_py import PeerLocator, Sturdyref, actor, open_vat, parse_uri, send, spawn, spawn_mycapn
 from goblins_py.errors import ConnectFailedError
+from goblins_py.relay import RELAY_LIMITS, spawn_relay
 from goblins_py.testing import check_netlayer
 from netlayers import (
     LoopbackNetwork,
     PrelayNetlayer,
+    TcpTlsNetlayer,
     fetch_and_spawn_prelay_netlayer,
     prelay_endpoint,
     prelay_locator,
@@ -118,3 +123,47 @@ def test_a_designator_that_is_none_is_refused(designator):
     with pytest.raises(ConnectFailedError) as caught:
         prelay_endpoint(PeerLocator("prelay", designator))
     assert designator not in str(caught.value)
+
+
+async def test_introductions_work_between_prelay_and_tcp_tls():
+    """A client of a relay gets an object of a tcp-tls peer's, and the reverse.
+
+    Nobody knows where a peer over prelay is, so it may not make us dial loopback unless we say so.
+    """
+    async with AsyncExitStack() as stack:
+        vats = {
+            name: await stack.enter_async_context(open_vat(name))
+            for name in ("relay", "alice", "bob", "carol")
+        }
+        admin = await vats["relay"].run(
+            lambda: spawn_relay(spawn_mycapn(tcp_tls(), limits=RELAY_LIMITS), "tcp-tls")
+        )
+        account = await vats["relay"].send(admin).add_account("alice")
+
+        def behind_the_relay():
+            mycapn = spawn_mycapn(spawn(TcpTlsNetlayer, listen=False), may_dial=lambda *_: True)
+            mycapn.install_netlayer(fetch_and_spawn_prelay_netlayer(account, mycapn=mycapn))
+            return mycapn
+
+        def dialling_prelay_too():
+            mycapn = spawn_mycapn(tcp_tls())
+            mycapn.install_netlayer(spawn(PrelayNetlayer, mycapn))
+            return mycapn
+
+        capns = {"alice": await vats["alice"].run(behind_the_relay)}
+        for name in ("bob", "carol"):
+            capns[name] = await vats[name].run(dialling_prelay_too)
+        ours, theirs = await vats["alice"].run(spawn, Holder), await vats["carol"].run(spawn, Holder)
+        of_alice = await vats["alice"].send(capns["alice"]).register(ours, "prelay")
+        of_carol = await vats["carol"].send(capns["carol"]).register(theirs, "tcp-tls")
+        with trio.fail_after(30):
+            by_bob = [await vats["bob"].send(capns["bob"]).enliven(each) for each in (of_alice, of_carol)]
+            await vats["bob"].send(by_bob[0]).hold(by_bob[1])
+            await vats["bob"].send(by_bob[1]).hold(by_bob[0])
+            assert "here" == await vats["alice"].send(ours).poke()
+            assert "here" == await vats["carol"].send(theirs).poke()
+
+
+def tcp_tls():
+    """A listener on loopback; in a turn."""
+    return spawn(TcpTlsNetlayer, "127.0.0.1")
