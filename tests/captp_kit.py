@@ -3,6 +3,7 @@
 import gc
 import logging
 from contextlib import contextmanager
+from itertools import count
 
 from goblins_py.actors import (
     Broken,
@@ -31,7 +32,9 @@ BOB_KEYS = SessionKeys.from_seed(b"\x02" * 32)
 
 
 class StillHost:
-    """A host that runs nothing by itself and has no clock."""
+    """A host that runs nothing by itself and has no clock. Its random bytes are never the same."""
+
+    _numbers = count(1)
 
     def wake(self):
         pass
@@ -40,7 +43,7 @@ class StillHost:
         return 0
 
     def random_bytes(self, count):
-        return bytes(count)
+        return next(self._numbers).to_bytes(count, "big")
 
     def post_later(self, seconds, home, item):
         raise NotImplementedError

@@ -160,4 +160,4 @@ async def test_tables_return_to_their_size_after_introductions():
         for _ in range(100):
             await bob.vat.send(bobs_desk).take(anna)
         await carol.vat.send(desk).use("x")
-        await until(lambda: (len(references.exports), len(references.imports)) == before)
+        await until(lambda: len(references.exports) <= before[0] and len(references.imports) <= before[1])

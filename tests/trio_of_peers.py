@@ -9,6 +9,10 @@ from goblins_py.captp._tables import HeldKind, Question
 from goblins_py.locators import PeerLocator
 
 NAMES = ("alice", "bob", "carol")
+PATIENCE = 10
+"""Rounds of messages in the time in which a session looks for garbage, and for cycles."""
+ENDLESS = 1000
+"""Rounds of messages that make it certain that one of them circles."""
 
 
 class Peers:
@@ -36,10 +40,13 @@ class Peers:
         for name, peer in ((one, other), (other, one)):
             self._seed += 1
             keys = SessionKeys.from_seed(self._seed.to_bytes(32, "big"))
-            vat = self.vats[name]
-            end = Side(name, PeerLocator("fake", name), keys, vat=vat, bootstrap=self._bootstrap(vat))
-            self.ends[name, peer] = end
+            self.ends[name, peer] = self.make_end(name, keys)
             self.wires[name, peer] = bytearray()
+
+    def make_end(self, name, keys):
+        """One end of a new session."""
+        vat = self.vats[name]
+        return Side(name, PeerLocator("fake", name), keys, vat=vat, bootstrap=self._bootstrap(vat))
 
     def alive(self, one, other):
         """Has neither end of their session ended?"""
@@ -63,9 +70,13 @@ class Peers:
         return bool(data)
 
     def settle(self):
-        """Let everything arrive, until nothing is under way."""
+        """Let everything arrive, until nothing is under way; what goes on and on is looked into."""
+        rounds = 0
         while any([self.deliver(*ends) for ends in permutations(NAMES, 2)]):  # noqa: C419 - each, every time
-            pass
+            rounds += 1
+            if rounds % PATIENCE == 0:
+                self.tell_garbage()
+            assert rounds < ENDLESS, "it never becomes quiet"
 
     def cut(self, one, other):
         """The connection is lost, and what was under way with it."""

@@ -20,9 +20,12 @@ from goblins_py.actors._outgoing import (
     Chase,
     Outgoing,
     Posting,
+    Pursuit,
     Relay,
+    RemoteChase,
     RemoteDelivery,
     RemoteFlush,
+    RemoteForget,
     RemoteListen,
     RemoteSelect,
 )
@@ -212,6 +215,8 @@ class Junction(Crossroads):
             return outcome
         end = self._end_of_chain(outcome)
         if self._last(end) is promise:
+            if isinstance(promise._state, RemotePending):
+                self.outbox.append(RemoteForget(promise._state.connector, promise))
             return self._cycle()
         if end._home is not self:
             self.outbox.append(Posting(end._home, Chase(end, promise)))
@@ -244,6 +249,14 @@ class Junction(Crossroads):
             at = to
         if at._home is not self:
             self.outbox.append(Posting(at._home, Chase(at, origin)))
+
+    def pursue(self, promise: Promise[object], path: tuple[bytes, ...]) -> None:
+        """Go on with a chase that came from a peer. It ends where a promise waits for nobody else's."""
+        promise = self._last(promise)
+        if promise._home is not self:
+            self.outbox.append(Posting(promise._home, Pursuit(promise, path)))
+        elif isinstance(promise._state, RemotePending):
+            self.outbox.append(RemoteChase(promise._state.connector, promise, path))
 
     def _next(self, promise: Promise[object]) -> Promise[object] | None:
         """The promise that it became, if it did, whatever way messages go."""
@@ -351,6 +364,8 @@ class Junction(Crossroads):
         else:
             self._ask(promise, state)
             state.listeners.append(listener)
+            if listener.abroad:
+                self.outbox.append(RemoteChase(state.connector, promise))
 
     def _ask(self, promise: Promise[object], state: RemotePending) -> None:
         """See that we hear of it when the peer settles the promise."""

@@ -25,9 +25,12 @@ __all__ = [
     "Lost",
     "Outgoing",
     "Posting",
+    "Pursuit",
     "Relay",
+    "RemoteChase",
     "RemoteDelivery",
     "RemoteFlush",
+    "RemoteForget",
     "RemoteListen",
     "RemoteSelect",
 ]
@@ -111,6 +114,33 @@ class RemoteFlush(Outgoing):
         self.connector.flush(self.promise)
 
 
+class RemoteForget(Outgoing):
+    """A peer's promise was part of a cycle, and is broken here."""
+
+    __slots__ = ("connector", "promise")
+
+    def __init__(self, connector: Connector, promise: Promise[object]) -> None:
+        self.connector = connector
+        self.promise = promise
+
+    def release(self) -> None:
+        self.connector.forget(self.promise)
+
+
+class RemoteChase(Outgoing):
+    """A peer waits here for a promise of another peer's: maybe for itself; see `Pursuit`."""
+
+    __slots__ = ("connector", "path", "promise")
+
+    def __init__(self, connector: Connector, promise: Promise[object], path: tuple[bytes, ...] = ()) -> None:
+        self.connector = connector
+        self.promise = promise
+        self.path = path
+
+    def release(self) -> None:
+        self.connector.chase(self.promise, self.path)
+
+
 class _Way(Protocol):
     """What of a crossroads is used here."""
 
@@ -119,6 +149,9 @@ class _Way(Protocol):
 
     def chase(self, at: Promise[object], origin: Promise[object]) -> None:
         """See `Chase`."""
+
+    def pursue(self, promise: Promise[object], path: tuple[bytes, ...]) -> None:
+        """See `Pursuit`."""
 
     def flushed(self, promise: Promise[object]) -> None:
         """See `Flushed`."""
@@ -143,12 +176,13 @@ class _Notify(Effect):
 class Relay(OutsideListener):
     """Stands at a far promise for a listener of our own vat."""
 
-    __slots__ = ("home", "in_order", "listener")
+    __slots__ = ("abroad", "home", "in_order", "listener")
 
     def __init__(self, home: Home, listener: Listener) -> None:
         self.home = home
         self.listener = listener
         self.in_order = listener.in_order
+        self.abroad = listener.abroad
 
     def notify(self, vat: Home, outcome: Outcome) -> None:
         way = cast(_Way, vat)
@@ -177,6 +211,23 @@ class Chase(Effect):
 
     def commit(self, vat: Home) -> None:
         cast(_Way, vat).chase(self.at, self.origin)
+
+
+class Pursuit(Effect):
+    """A chase that came from a peer: it goes on to whose promise this one waits for.
+
+    Attributes:
+        path: tokens of the peers' promises that it has passed. Who finds its own in there closes a cycle.
+    """
+
+    __slots__ = ("path", "promise")
+
+    def __init__(self, promise: Promise[object], path: tuple[bytes, ...]) -> None:
+        self.promise = promise
+        self.path = path
+
+    def commit(self, vat: Home) -> None:
+        cast(_Way, vat).pursue(self.promise, self.path)
 
 
 class Flushed(Effect):

@@ -136,10 +136,12 @@ class Listener(ABC):
 
     Attributes:
         in_order: it also wants to know that all that was sent to the promise before has arrived.
+        abroad: a peer waits by it.
     """
 
     __slots__ = ()
     in_order: bool = False
+    abroad: bool = False
 
     def owns(self, promise: Promise[object]) -> bool:
         """Is it the peer that will settle this promise? Then it waits for itself, and is told so."""

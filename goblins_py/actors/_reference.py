@@ -82,6 +82,19 @@ class Connector(ABC):
     def flush(self, promise: object) -> None:  # noqa: B027 - not to answer is safe, and slow
         """Post `Flushed` when all has arrived that was sent to this promise so far."""
 
+    def forget(self, promise: object) -> None:  # noqa: B027 - it is only a matter of memory
+        """This promise of the connector's is not needed any more, though something may hold on to it.
+
+        Promises that follow each other hold each other, by way of their peers, where no collector sees it.
+        """
+
+    def chase(self, promise: object, path: tuple[bytes, ...]) -> None:  # noqa: B027 - who waits, waits on
+        """See whether this promise of the connector's, if it does not settle soon, waits for itself.
+
+        Args:
+            path: tokens of what has been passed by a chase that is under way; none if this starts one.
+        """
+
     @abstractmethod
     def watch(self, listener: Severable) -> None:
         """Tell the listener when the connection ends; at once if it has."""

@@ -1,5 +1,6 @@
 """CapTP, sans-I/O: sessions between peers. Bytes in, events out; messages in, bytes out."""
 
+from goblins_py.captp._chases import read_path
 from goblins_py.captp._dialects import OURS, Dialect
 from goblins_py.captp._events import Event, Introduced, Severed, Started
 from goblins_py.captp._gifts import GiftDesk
@@ -40,6 +41,7 @@ __all__ = [
     "Use",
     "Withdrawal",
     "make_receive",
+    "read_path",
     "verify_own_give",
     "verify_withdrawal",
 ]

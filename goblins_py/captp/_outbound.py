@@ -21,7 +21,8 @@ from goblins_py.actors import (
     SelectionKind,
     Vat,
 )
-from goblins_py.captp._dialects import GOBLINS
+from goblins_py.captp._chases import CYCLE, Chases
+from goblins_py.captp._dialects import GOBLINS, OURS
 from goblins_py.captp._limits import SessionLimits
 from goblins_py.captp._marshal import write_args
 from goblins_py.captp._outbox import Outbox
@@ -44,7 +45,7 @@ from goblins_py.captp._references import SessionReferences
 from goblins_py.captp._reply import Reply
 from goblins_py.captp._tables import HeldKind, Remote, WeakEntry
 from goblins_py.errors import GoblinsError, NotPassableError, QueueFullError, Refusal, SessionSeveredError
-from goblins_py.syrup import Symbol
+from goblins_py.syrup import Symbol, encode
 
 __all__ = ["Outbound"]
 
@@ -83,6 +84,7 @@ class Outbound:
         self._outbox = outbox
         self._limits = limits
         self._refused: WeakSet[Promise[object]] = WeakSet()  # of calls that could not be sent
+        self._chases = Chases(home.host.random_bytes)
         self._spent: dict[int, int] = {}  # positions of the peer's that we hold less often: how often
         self._severed: str | None = None
 
@@ -91,6 +93,7 @@ class Outbound:
         self._severed = reason
         self.waiting.clear()
         self.listening.clear()
+        self._chases.clear()
         self._spent.clear()
 
     # --- messages --------------------------------------------------------------
@@ -214,6 +217,34 @@ class Outbound:
         entry = self._references.imports.find(promise)
         return entry is not None and entry.kind is HeldKind.IMPORT
 
+    # --- cycles -----------------------------------------------------------------
+
+    def forget(self, promise: Promise[object]) -> None:
+        """Let go of a promise of the peer's, though it may still be there."""
+        entry = self._references.imports.find(promise)
+        if entry is not None:
+            self._references.imports.forget(entry)
+
+    def chase(self, promise: Promise[object], path: tuple[bytes, ...]) -> None:
+        """See whether a promise of the peer's waits for itself: soon, or now if a chase is under way."""
+        if path:
+            self._chase_on(promise, path)
+        else:
+            self._chases.doubt(promise)
+
+    def _chase_on(self, promise: Promise[object], path: tuple[bytes, ...]) -> None:
+        entry = self._references.imports.find(promise)
+        if entry is None or self._severed is not None or self._outbox.full:
+            return
+        if self._chases.closes(promise, path):
+            self._home.post(Resolve(promise, Broken(Refusal(CYCLE))))
+            self.forget(promise)
+            return
+        onward = self._chases.onward(promise, path)
+        if onward is not None and self._references.dialect is OURS:  # others know nothing of this
+            to = entry.address
+            self._outbox.put(b"<10'op:deliver<11'desc:export0+>[5'chase%b%b]ff>" % (to, encode(onward)))
+
     # --- replies ----------------------------------------------------------------
 
     def reply(self, reply: Reply, outcome: Outcome) -> None:
@@ -244,8 +275,8 @@ class Outbound:
 
     @property
     def has_garbage(self) -> bool:
-        """Is there anything that `collect` would tell the peer?"""
-        noted = self._spent or self._references.imports.collected or self.lost
+        """Is there anything for `collect` to do?"""
+        noted = self._spent or self._references.imports.collected or self.lost or self._chases.doubts
         return self._severed is None and bool(noted)
 
     def spend(self, position: int, count: int) -> None:
@@ -254,7 +285,13 @@ class Outbound:
             self._spent[position] = self._spent.get(position, 0) + count
 
     def collect(self) -> None:
-        """Tell the peer what we hold no more, in one message each; and which promises will never settle."""
+        """Tell the peer what we hold no more, in one message each; and which promises will never settle.
+
+        And ask after those that we have waited for for some time.
+        """
+        for promise in self._chases.due():
+            if promise in self.waiting:
+                self._chase_on(promise, ())
         while self.lost:
             self.unanswered -= 1
             self._settle(self.lost.popleft(), Broken(Refusal(_NEVER), heard=True))
@@ -264,6 +301,7 @@ class Outbound:
                 self.spend(entry.position, entry.count)
             else:
                 answers.append(entry.position)
+            entry.count = 0
         spent, self._spent = self._spent, {}
         if self._severed is not None:
             return

@@ -99,6 +99,7 @@ class SessionReferences:
             raise NotPassableError(f"a message of {len(data)} bytes: message_size limit")
         for exporter, gift_id, gift in self._given:
             exporter.deposit(gift_id, gift)
+        self._given.clear()  # the exporter has them now: an idle session holds on to nobody's objects
         return data
 
     def _encode(self, value: object) -> bytes:
@@ -108,7 +109,6 @@ class SessionReferences:
         data = encode(value, self._special)
         if b"{" in data and dialect.ordered and disordered(value):
             self._undo_written()
-            self._given.clear()
             return encode_ordered(value, self._special)
         return data
 
@@ -116,6 +116,7 @@ class SessionReferences:
         for position in self._written:
             self.exports.drop(position, 1)
         self._written.clear()
+        self._given.clear()
 
     def describe(self, thing: Remote) -> Value:
         """The descriptor of something that is being written. Raises `NotPassableError`."""

@@ -29,6 +29,7 @@ class Reply(Listener, Outgoing):
 
     __slots__ = ("__weakref__", "_outcome", "_replier", "in_order", "resolver")
     _outcome: Outcome | None
+    abroad = True
 
     def __init__(self, replier: _Replier, resolver: int, *, in_order: bool = False) -> None:
         self.in_order = in_order

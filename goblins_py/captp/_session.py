@@ -358,6 +358,12 @@ class Session(Connector, HandoffSession):
     def flush(self, promise: object) -> None:
         self._outbound.flush(cast("Promise[object]", promise))
 
+    def forget(self, promise: object) -> None:
+        self._outbound.forget(cast("Promise[object]", promise))
+
+    def chase(self, promise: object, path: tuple[bytes, ...]) -> None:
+        self._outbound.chase(cast("Promise[object]", promise), path)
+
     def watch(self, listener: Severable) -> None:
         if self.state is not SessionState.SEVERED or self.in_limbo:
             self._watchers.append(listener)
@@ -375,11 +381,14 @@ class Session(Connector, HandoffSession):
 
     @property
     def has_garbage(self) -> bool:
-        """Is there anything that `collect` would tell the peer?"""
+        """Is there anything for `collect` to do?"""
         return self._outbound.has_garbage
 
     def collect(self) -> None:
-        """Tell the peer what we hold no more, in one message each."""
+        """Tell the peer what we hold no more, in one message each; and look for cycles of promises.
+
+        To be called now and then, as long as there is something to do.
+        """
         self._outbound.collect()
 
 

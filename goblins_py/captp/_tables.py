@@ -152,7 +152,7 @@ class WeakEntry(ReferenceType[Remote]):
 
     Attributes:
         position: in the peer's table.
-        count: of an import: how often it was received.
+        count: of an import: how often it was received; 0 if the peer has been told that we hold it no more.
         key: the id of the thing, under which it can be found.
     """
 
@@ -223,8 +223,12 @@ class Imports:
         self._by_id[key] = entry
         return entry
 
+    def forget(self, entry: WeakEntry) -> None:
+        """As if Python had collected it: nobody here will ever use it, though somebody may hold it."""
+        self.collected.append(entry)
+
     def take_collected(self) -> list[WeakEntry]:
-        """Forget the collected ones, and return them."""
+        """Forget the collected ones, and return them; each once."""
         taken = []
         collected, by_id, imports = self.collected, self._by_id, self._imports
         while collected:
@@ -233,7 +237,8 @@ class Imports:
                 del by_id[entry.key]
             if entry.kind is HeldKind.IMPORT and imports.get(entry.position) is entry:
                 del imports[entry.position]
-            taken.append(entry)
+            if entry.count:
+                taken.append(entry)
         return taken
 
     def living(self) -> list[Remote]:

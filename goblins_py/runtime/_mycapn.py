@@ -13,6 +13,7 @@ from goblins_py.abc import Asker
 from goblins_py.actors import (
     PersistenceEnv,
     Promise,
+    Pursuit,
     Ref,
     actor,
     all_of,
@@ -22,7 +23,7 @@ from goblins_py.actors import (
     send,
     spawn,
 )
-from goblins_py.captp import Session, SessionLimits
+from goblins_py.captp import Session, SessionLimits, read_path
 from goblins_py.errors import (
     HandoffError,
     LocatorError,
@@ -63,6 +64,12 @@ class Bootstrap:
         """As a receiver: get what a gifter has deposited. Raises `HandoffError`: which check failed."""
         introductions, session = self._desk()
         return introductions.withdraw(session, envelope)
+
+    def chase(self, promise: object, path: object) -> None:
+        """Look whether a promise waits for itself over several peers. Raises `TypeError`: malformed."""
+        if not isinstance(promise, Promise):
+            raise TypeError("only a promise can be chased")
+        require_turn().effects.append(Pursuit(promise, read_path(path)))
 
     def _desk(self) -> tuple[Introductions, Session]:
         if self._introductions is None or self._session is None:
