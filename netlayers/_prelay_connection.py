@@ -21,6 +21,7 @@ from goblins_py.abc import Connection, Io, Proof
 from goblins_py.actors import Broken, Home, Outcome, Ref, Vat, listen_outside, make_message, send_outside
 from goblins_py.errors import GoblinsError, NoSuchMethodError, Refusal, RemoteError, SessionSeveredError
 from goblins_py.syrup import Symbol
+from netlayers._prelay_budget import Budget
 
 __all__ = ["DeliverIn", "PrelayConnection", "told"]
 
@@ -54,17 +55,26 @@ class PrelayConnection(Connection):
 
     Args:
         home: the vat in which all this happens.
+        budget: of the netlayer.
         on_close: told once it carries nothing any more.
     """
 
     message_oriented = True
 
     def __init__(
-        self, home: Home, io: Io, proof: Proof, *, on_close: Callable[[PrelayConnection], None]
+        self,
+        home: Home,
+        io: Io,
+        proof: Proof,
+        *,
+        budget: Budget,
+        on_close: Callable[[PrelayConnection], None],
     ) -> None:
         self._home = home
         self._io = io
         self._proof = proof
+        self._budget = budget
+        self._held = 0  # of the budget
         self._on_close = on_close
         self._state = _State.OPENING
         self._why = ""
@@ -115,6 +125,8 @@ class PrelayConnection(Connection):
         answers_come = self._unacknowledged > self._unasked
         if out is None or (answers_come and self._unacknowledged + len(data) > WINDOW):
             return 0
+        if not self._budget.has_room(self._changed.unpark_all):
+            return 0
         self._unacknowledged += len(data)
         self._unasked += len(data)
         if self._asked and self._unasked < _ASK_EVERY:
@@ -126,14 +138,21 @@ class PrelayConnection(Connection):
     def _deliver_and_ask(self, out: Ref[Any], data: bytes) -> None:
         """With an answer, which stands for all that was sent up to now."""
         asked, self._unasked, self._asked = self._unasked, 0, True
+        self._budget.take(asked)
+        self._held += asked
         answer = send_outside(cast(Vat, self._home), out, (_DELIVER, data), {})
         listen_outside(answer, partial(self._acknowledged, asked))
 
     def _acknowledged(self, count: int, outcome: Outcome) -> None:
         self._unacknowledged -= count
+        self._let_go(min(count, self._held))
         if isinstance(outcome, Broken):
             self.lose(told(outcome.reason))
         self._changed.unpark_all()
+
+    def _let_go(self, count: int) -> None:
+        self._held -= count
+        self._budget.give_back(count)
 
     def _check_sending(self) -> None:
         match self._state:
@@ -235,6 +254,7 @@ class PrelayConnection(Connection):
             self._home.post(make_message(self._out, (_ABORT,), {}, None))
 
     def _over(self) -> None:
+        self._let_go(self._held)
         self._on_close(self)
         self._changed.unpark_all()
 

@@ -37,6 +37,7 @@ from goblins_py.actors import (
 from goblins_py.errors import ConnectFailedError, NetlayerError, NoSuchMethodError, Refusal, RemoteError
 from goblins_py.locators import PeerLocator, Sturdyref, base32_encode
 from goblins_py.syrup import Symbol
+from netlayers._prelay_budget import Budget
 from netlayers._prelay_connection import DeliverIn, PrelayConnection, told
 from netlayers._prelay_locator import TRANSPORT, prelay_endpoint, prelay_locator
 from netlayers._prelay_relay import PATIENCE, RelayTie, backoff
@@ -75,6 +76,7 @@ class PrelayNetlayer(Netlayer):
     _location: PeerLocator | None = live()
     _known: tuple[Promise[Any], Resolver[Any]] | None = live()
     _connections: set[PrelayConnection] | None = live()
+    _budget: Budget | None = live()
 
     def netlayer_name(self) -> str:
         """See `Netlayer.netlayer_name`."""
@@ -120,9 +122,7 @@ class PrelayNetlayer(Netlayer):
         """See `Netlayer.connect_to`. Through our relay if we have one, else straight to the peer's."""
         io, _ = self._ready()
         endpoint = prelay_endpoint(locator)
-        connection = PrelayConnection(
-            require_turn().home, io, Proof.of(locator.designator), on_close=self._forget
-        )
+        connection = self._new_connection(io, Proof.of(locator.designator))
         deliver_in = spawn(DeliverIn(connection))
         if self._tie is None:
             answer = send(send(self.enliven).enliven(endpoint))(deliver_in)
@@ -196,11 +196,17 @@ class PrelayNetlayer(Netlayer):
             raise Refusal("incoming-session takes the object to deliver to")
         io, establisher = self._ready()
         proof = WITHOUT_IDENTITIES if self.trust_claims else UNPROVED
-        connection = PrelayConnection(require_turn().home, io, proof, on_close=self._forget)
+        connection = self._new_connection(io, proof)
         deliver_in = spawn(DeliverIn(connection))
         self._carry(connection, session_out)
         io.start(establisher.run, connection)
         return deliver_in
+
+    def _new_connection(self, io: Io, proof: Proof) -> PrelayConnection:
+        if self._budget is None:
+            self._budget = Budget()
+        home = require_turn().home
+        return PrelayConnection(home, io, proof, budget=self._budget, on_close=self._forget)
 
     def _opened(self, connection: PrelayConnection, session_out: object) -> Connection:
         if not isinstance(session_out, Ref):

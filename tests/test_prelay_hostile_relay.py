@@ -9,6 +9,7 @@ from goblins_py import Symbol, make_promise, open_vat, send, send_only, spawn, s
 from goblins_py.abc import UNPROVED
 from goblins_py.errors import CapTPError, ConnectFailedError
 from netlayers import LoopbackNetwork, PrelayNetlayer
+from netlayers._prelay_budget import Budget
 from netlayers._prelay_connection import DeliverIn, PrelayConnection
 from prelay_kit import Client, client, loopback
 from runtime_kit import Greeter, until
@@ -119,7 +120,7 @@ async def test_a_relay_that_tampers_is_met_with_errors(fault, count, autojump_cl
 async def test_a_relay_that_floods_costs_a_bounded_amount_of_memory(autojump_clock):
     """Nobody receives, and it goes on without an answer: 4 MiB and one message, then the path is lost."""
     async with open_vat("alice") as vat:
-        connection = PrelayConnection(vat.vat, vat.io, UNPROVED, on_close=lambda _: None)
+        connection = PrelayConnection(vat.vat, vat.io, UNPROVED, budget=Budget(), on_close=lambda _: None)
         deliver_in = await vat.run(spawn, DeliverIn(connection))
         for _ in range(50):
             await vat.run(lambda: send_only(deliver_in).deliver(bytes(100_000)))

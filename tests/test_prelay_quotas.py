@@ -1,6 +1,6 @@
 """prelay under load and misuse: windows, quotas, floods, garbage. Others are served meanwhile."""
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
@@ -10,6 +10,7 @@ from goblins_py.errors import ConnectFailedError, SessionSeveredError
 from goblins_py.relay import Quota
 from goblins_py.relay._quota import Meter
 from netlayers import LoopbackNetwork, prelay_endpoint, prelay_locator
+from netlayers._prelay_budget import Budget
 from persistence import MemoryStore
 from prelay_kit import alice_and_bob_behind_a_relay, client, relay
 from runtime_kit import Greeter, until
@@ -299,3 +300,20 @@ async def test_one_relay_serves_a_thousand_registered_clients(autojump_clock):
             with pytest.raises(RemoteError):  # this listener gives nothing to deliver to
                 await crowd.vat.send(endpoint)(await crowd.vat.run(spawn, lambda *args: None))
         assert [0, 1, 500, 999] == knocks
+
+
+async def test_many_sessions_together_leave_room_in_the_base_session(autojump_clock):
+    """All connections of a client share a budget: whoever waits for it is woken, and all arrives."""
+    network = LoopbackNetwork()
+    async with relay(network) as there, client("bob", network, await there.account("bob")) as bob:
+        bob.netlayer._behaviour._budget = Budget(limit=50_000)
+        async with AsyncExitStack() as stack:
+            greeters = []
+            for number in range(5):
+                account = await there.account(f"peer {number}")
+                peer = await stack.enter_async_context(client(f"peer-{number}", network, account))
+                _, sturdyref = await peer.share(Greeter, "Peer")
+                greeters.append(await bob.enliven(sturdyref))
+            promises = [bob.vat.send(each).echo(bytes(40_000)) for each in greeters for _ in range(10)]
+            assert [40_000] * 50 == [len((await promise)[0]) for promise in promises]
+            assert bob.netlayer._behaviour._budget.used <= 50_000

@@ -24,8 +24,10 @@ from goblins_py.syrup import Map
 
 __all__ = ["RELAY_LIMITS", "RelayAccount", "RelayAdmin", "relay_env", "spawn_relay"]
 
-RELAY_LIMITS: Final = SessionLimits(message_size=9 * 2**20, queue_soft=2**30, queue_hard=2**30)
-"""For a relay's base sessions. Accounts share them, so none is paused: quotas bound what is queued."""
+RELAY_LIMITS: Final = SessionLimits(message_size=9 * 2**20, queue_soft=64 * 2**20, queue_hard=2**30)
+"""For a relay's base sessions. Accounts share them, so they are not paused: quotas bound what is queued.
+
+The hard limit is out of reach: a message refused without an answer would be lost unnoticed."""
 
 _LONGEST_NAME: Final = 200
 
