@@ -29,6 +29,7 @@ __all__ = [
     "RemoteProtocolError",
     "SessionSeveredError",
     "StoreCorruptError",
+    "StoreKeyError",
     "StoreLockedError",
     "SyrupDecodeError",
     "SyrupEncodeError",
@@ -222,6 +223,13 @@ class StoreCorruptError(PersistenceError):
 
     def __str__(self) -> str:
         return f"{self.args[0]} (at byte {self.offset})"
+
+
+class StoreKeyError(PersistenceError):
+    """The store is encrypted and this is not its key, or none was given; or it is not encrypted at all.
+
+    The store was not changed. The text never repeats a key.
+    """
 
 
 class StoreLockedError(PersistenceError):

@@ -43,6 +43,10 @@ class FileLayer:
         """Open an existing file for reading and writing; FileNotFoundError if there is none."""
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
+    def open_to_read(self, path: str) -> int:
+        """Open an existing file for reading only; FileNotFoundError if there is none."""
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
     def create(self, path: str) -> int:
         """Make a file that only its owner may read; FileExistsError if there is one."""
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OWNER_ONLY)

@@ -4,13 +4,14 @@ Pure: bytes in, bytes or a verdict out. Nothing here opens a file or knows what 
 
 A journal is one line, then frames until the end::
 
-    goblins-store VERSION SALT CRC LF         ASCII; 8 random bytes as hex; CRC of what precedes it
+    goblins-store VERSION SALT [WORD ...] CRC LF     ASCII; 8 random bytes as hex; CRC of what precedes it
     MARK u64 length, u32 CRC of the payload, u32 CRC of the offset and the head so far, payload
 
 Every CRC of a frame starts from the salt, so bytes that a user stores, or that another journal
 left on the disk, never pass for a frame of this file. The head's CRC covers where it stands: a
 frame that was moved, or follows a lost one, is not valid. In every version of the format the
-first line names the version and ends in its CRC.
+first line names the version and ends in its CRC. Since version 2 the words say how records are
+sealed (`_sealing`), and there can be records that version 1 does not know (checkpoints).
 
 One frame is written by one commit and synced before the next is written. So a crash can spoil
 only the *last* frame, and that is how damage is judged: what could be an unfinished last frame is
@@ -30,9 +31,20 @@ import attrs
 
 from goblins_py.errors import StoreCorruptError, VersionMismatchError
 
-__all__ = ["HEAD_SIZE", "SALT_SIZE", "TORN", "FileHeader", "JournalView", "Torn", "frame", "new_header"]
+__all__ = [
+    "HEAD_SIZE",
+    "SALT_SIZE",
+    "TORN",
+    "VERSION",
+    "FileHeader",
+    "JournalView",
+    "Torn",
+    "frame",
+    "looks_like_journal",
+    "new_header",
+]
 
-VERSION = 1
+VERSION = 2
 SALT_SIZE = 8
 MARK = b"\xf5gob"  # 0xf5 is in no UTF-8 text
 HEAD_SIZE = 20
@@ -59,13 +71,22 @@ class FileHeader:
 
     Attributes:
         line: as it stands in the file.
-        seed: from which the frames' CRCs start.
+        version: of the format, from 1.
+        salt: random, as hexadecimal digits; from it the frames' CRCs start.
+        words: what it says of how records are sealed; none in version 1.
     """
 
     line: bytes = attrs.field(repr=False)
-    seed: int = attrs.field(repr=False)
+    version: int
+    salt: bytes = attrs.field(repr=False)
+    words: tuple[bytes, ...] = attrs.field(default=(), repr=False)
 
     LONGEST: ClassVar[int] = 256
+
+    @property
+    def seed(self) -> int:
+        """What each CRC of a frame starts from."""
+        return crc32(self.salt)
 
     @classmethod
     def parse(cls, beginning: bytes) -> FileHeader:
@@ -76,21 +97,33 @@ class FileHeader:
         """
         line, newline, _ = beginning[: cls.LONGEST].partition(b"\n")
         words = line.split(b" ")
-        if not newline or len(words) < 3 or words[0] != _NAME or not words[1].isdigit():
+        if not newline or len(words) < 4 or words[0] != _NAME or not words[1].isdigit():
             raise StoreCorruptError("this is not a goblins store, or its first line is damaged", 0)
         if words[-1] != _line_crc(line[: -len(words[-1])]):
             raise StoreCorruptError("the first line is damaged", 0)
-        if int(words[1]) != VERSION:
+        version = int(words[1])
+        if not 1 <= version <= VERSION:
             raise VersionMismatchError(
-                f"the store has format version {int(words[1])}; this program reads version {VERSION}"
+                f"the store has format version {version}; this program reads up to version {VERSION}"
             )
-        return cls(line + b"\n", crc32(words[2]))
+        return cls(line + b"\n", version, words[2], tuple(words[3:-1]))
 
 
-def new_header(salt: bytes) -> FileHeader:
-    """The first line of a new journal, from `SALT_SIZE` random bytes."""
+def new_header(salt: bytes, words: Callable[[bytes], bytes]) -> FileHeader:
+    """The first line of a new journal.
+
+    Args:
+        salt: `SALT_SIZE` random bytes.
+        words: how records are sealed, given the line so far.
+    """
     line = b"%s %d %s " % (_NAME, VERSION, salt.hex().encode())
+    line += words(line) + b" "
     return FileHeader.parse(line + _line_crc(line) + b"\n")
+
+
+def looks_like_journal(beginning: bytes) -> bool:
+    """Whether the first bytes of a file are those of a journal, of whatever version."""
+    return beginning.startswith(_NAME + b" ")
 
 
 def _line_crc(line: bytes) -> bytes:

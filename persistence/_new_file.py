@@ -1,43 +1,27 @@
 """A whole new journal file under a temporary name: the first one of a store, or a compacted one.
 
-A new file is written and synced here; to give it the store's name is the caller's decision.
+It is written piece by piece and synced here; to give it the store's name is the caller's decision.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Final
 from zlib import crc32
 
 import attrs
 
 from persistence._files import FileLayer
-from persistence._frames import SALT_SIZE, FileHeader, frame, new_header
-from persistence._records import KeyedRecord, join_records
+from persistence._frames import HEAD_SIZE, SALT_SIZE, FileHeader, frame
+from persistence._index import Drop, Extent, Index, Op, Put, Stamp
+from persistence._records import encode_checkpoint, encode_removed, join_records, measure
+from persistence._sealing import Plain, Sealed, Vault
 
-__all__ = ["Extent", "NewFile", "temporary_path", "write_new_file"]
+__all__ = ["NewFile", "Sealing", "start_new_file", "temporary_path"]
 
-_FRAME_TARGET = 1 << 20
-
-
-class Extent(NamedTuple):
-    """Where in the file a record is, in bytes, and its CRC32 (of the record alone, unsalted)."""
-
-    offset: int
-    length: int
-    checksum: int
-
-
-@attrs.frozen
-class NewFile:
-    """A journal, complete and synced, that does not bear the store's name yet."""
-
-    path: str
-    handle: int
-    header: FileHeader = attrs.field(repr=False)
-    end: int
-    extents: dict[int, Extent] = attrs.field(repr=False)
+_SYNC_EVERY: Final = 4 << 20
+"""Bytes: so that no sync of a large new file holds up the small ones of the journal beside it."""
 
 
 def temporary_path(path: str) -> str:
@@ -45,53 +29,103 @@ def temporary_path(path: str) -> str:
     return path + ".new"
 
 
-def write_new_file(files: FileLayer, path: str, records: Iterable[KeyedRecord]) -> NewFile:
-    """Write these records, and nothing else, to a new file beside `path`; sync it.
+@attrs.frozen
+class Sealing:
+    """How records become a frame of one file.
+
+    Attributes:
+        header: the file's first line. cipher: for its records. files: gives random bytes.
+    """
+
+    header: FileHeader = attrs.field(repr=False)
+    cipher: Plain | Sealed
+    files: FileLayer
+
+    def frame(self, records: Sequence[bytes], offset: int) -> tuple[bytes, list[Extent]]:
+        """The frame that holds the records and starts at `offset`, and where each of them is then."""
+        overhead = self.cipher.overhead
+        starts, length = measure(len(record) + overhead for record in records)
+        base, size = offset + HEAD_SIZE, self.cipher.nonce_size()
+        nonces = self.files.random(size * len(records)) if size else b""
+        stored = [
+            self.cipher.seal(
+                record, base + start, nonces[size * n : size * n + size], is_last=n == len(records) - 1
+            )
+            for n, (record, start) in enumerate(zip(records, starts, strict=True))
+        ]
+        payload = join_records(stored)
+        if len(payload) != length:
+            raise AssertionError("records were sealed to another length than was foretold")
+        extents = [
+            Extent(base + start, len(data), crc32(data)) for start, data in zip(starts, stored, strict=True)
+        ]
+        return frame(payload, offset, self.header.seed), extents
+
+
+@attrs.define(eq=False)
+class NewFile:
+    """A journal that does not bear the store's name yet.
+
+    Attributes:
+        path, handle: of the temporary file. end: how long it is so far, in bytes.
+        index: of what was written.
+    """
+
+    path: str
+    handle: int
+    sealing: Sealing = attrs.field(repr=False)
+    index: Index
+    end: int
+    _unsynced: int = attrs.field(default=0, init=False)
+
+    def write(self, items: Iterable[tuple[Op, bytes]]) -> None:
+        """Append one frame of these records."""
+        items = list(items)
+        if not items:
+            return
+        files = self.sealing.files
+        data, extents = self.sealing.frame([record for _, record in items], self.end)
+        files.write(self.handle, self.end, data)
+        self.end += len(data)
+        self._unsynced += len(data)
+        for (op, _), extent in zip(items, extents, strict=True):
+            self.index.apply(Put(op.key, extent) if isinstance(op, Put) else op)
+        if self._unsynced >= _SYNC_EVERY:
+            self.sync()
+
+    def sync(self) -> None:
+        """Make durable what was written."""
+        self.sealing.files.sync(self.handle)
+        self._unsynced = 0
+
+    def discard(self) -> None:
+        """Remove it again."""
+        files = self.sealing.files
+        with contextlib.suppress(OSError):
+            files.close(self.handle)
+        with contextlib.suppress(OSError):
+            files.remove(self.path)
+
+
+def start_new_file(files: FileLayer, path: str, vault: Vault, *, keep: int | None) -> NewFile:
+    """An empty journal beside `path`: only its first line is written.
 
     Raises:
-        OSError, or what `records` raised: then the temporary file is removed again.
+        OSError: then the temporary file is removed again.
     """
     temporary = temporary_path(path)
     files.remove(temporary)
-    handle = files.create(temporary)
+    header = vault.new_header(files.random(SALT_SIZE))
+    sealing = Sealing(header, vault.cipher(header), files)
+    new = NewFile(temporary, files.create(temporary), sealing, Index(keep), len(header.line))
     try:
-        header = new_header(files.random(SALT_SIZE))
-        end, extents = _write_frames(files, handle, header, records)
-        files.sync(handle)
+        files.write(new.handle, 0, header.line)
     except Exception:
-        files.close(handle)
-        with contextlib.suppress(OSError):
-            files.remove(temporary)
+        new.discard()
         raise
-    return NewFile(temporary, handle, header, end, extents)
+    return new
 
 
-def _write_frames(
-    files: FileLayer, handle: int, header: FileHeader, records: Iterable[KeyedRecord]
-) -> tuple[int, dict[int, Extent]]:
-    """Write header and frames; where the file ends, and where each record is."""
-    files.write(handle, 0, header.line)
-    end, extents = len(header.line), dict[int, Extent]()
-    for batch in _batches(records):
-        payload, starts = join_records(record for _, record in batch)
-        data = frame(payload, end, header.seed)
-        files.write(handle, end, data)
-        end += len(data)
-        base = end - len(payload)
-        for (key, record), start in zip(batch, starts, strict=True):
-            if key is not None:
-                extents[key] = Extent(base + start, len(record), crc32(record))
-    return end, extents
-
-
-def _batches(records: Iterable[KeyedRecord]) -> Iterator[list[KeyedRecord]]:
-    """Runs of records of about `_FRAME_TARGET` bytes."""
-    batch, size = list[KeyedRecord](), 0
-    for key, record in records:
-        batch.append((key, record))
-        size += len(record)
-        if size >= _FRAME_TARGET:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+def fresh_record(op: Drop | Stamp) -> bytes:
+    """The record that says what an op says that is not about a portrait or the graph."""
+    return encode_removed(op.slots) if isinstance(op, Drop) else encode_checkpoint(op.checkpoint)

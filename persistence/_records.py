@@ -5,9 +5,10 @@
     <graph vat-id roots-version [slot ...]>     of the whole store; the last one counts
     <portrait slot name version {state}>        the object at `slot`, from now on
     <removed [slot ...]>                        nothing is at these slots from now on
+    <checkpoint number time>                    what the store held until here can be looked at later
 
-A payload is a run of Syrup byte strings, each holding one record, so that a record can be found,
-copied and (some day) encrypted without reading it. Pure, and the same for every store that
+A payload is a run of Syrup byte strings, each holding one record (sealed or not), so that a record can be
+found and copied without reading it. Pure, and the same for every store that
 keeps Syrup. No text of an error holds anything of a state.
 """
 
@@ -24,7 +25,9 @@ from goblins_py.syrup import NEED_DATA, Decoder, Limits, Map, Record, Symbol, en
 
 __all__ = [
     "GRAPH_KEY",
+    "AnyRecord",
     "Change",
+    "CheckpointRecord",
     "Graph",
     "KeyedRecord",
     "PortraitRecord",
@@ -32,7 +35,10 @@ __all__ = [
     "RecordReader",
     "RemovedRecord",
     "encode_change",
+    "encode_checkpoint",
+    "encode_removed",
     "join_records",
+    "measure",
     "merge",
     "next_record",
 ]
@@ -44,6 +50,7 @@ KeyedRecord: TypeAlias = tuple[int | None, bytes]
 """A record and what it is the record of: a slot, `GRAPH_KEY`, or nothing that lasts."""
 
 _GRAPH, _PORTRAIT, _REMOVED = Symbol("graph"), Symbol("portrait"), Symbol("removed")
+_CHECKPOINT = Symbol("checkpoint")
 _LONGEST_LENGTH = 20
 _DEPTH = 160  # more than a message may have (128), and far below the recursion limit
 _LIMITS = Limits(depth=_DEPTH, value_size=1 << 62, digits=1 << 62)  # our own writing: any size
@@ -78,6 +85,19 @@ class RemovedRecord:
 
 
 @attrs.frozen
+class CheckpointRecord:
+    """All before this record is one state that can be looked at later.
+
+    Attributes:
+        number: from 1, growing.
+        time: when it was made, in seconds since 1970.
+    """
+
+    number: int
+    time: int
+
+
+@attrs.frozen
 class Change:
     """What a run of deltas amounts to. No slot is in both `portraits` and `removed`.
 
@@ -88,6 +108,9 @@ class Change:
     graph: Graph | None
     portraits: Mapping[int, Portrait]
     removed: frozenset[int]
+
+
+AnyRecord: TypeAlias = Graph | PortraitRecord | RemovedRecord | CheckpointRecord
 
 
 # --- deltas to records -----------------------------------------------------
@@ -145,6 +168,16 @@ def encode_change(change: Change) -> list[KeyedRecord]:
     return records
 
 
+def encode_checkpoint(checkpoint: CheckpointRecord) -> bytes:
+    """The record that says so."""
+    return encode(Record(_CHECKPOINT, (checkpoint.number, checkpoint.time)))
+
+
+def encode_removed(slots: Iterable[int]) -> bytes:
+    """The record that says so."""
+    return encode(Record(_REMOVED, (tuple(sorted(slots)),)))
+
+
 def _encode(reader: RecordReader, record: Record, what: str) -> bytes:
     """Encode, and prove that it can be read back."""
     try:
@@ -167,7 +200,7 @@ class RecordReader:
     def __init__(self) -> None:
         self._decoder = Decoder(_LIMITS)
 
-    def read(self, data: bytes) -> Graph | PortraitRecord | RemovedRecord:
+    def read(self, data: bytes) -> AnyRecord:
         """The record that these bytes, all of them, are.
 
         Raises:
@@ -183,6 +216,8 @@ class RecordReader:
                 return _graph(vat_id, version, roots)
             case label, (slots,) if label == _REMOVED and _are_slots(slots):
                 return RemovedRecord(slots)
+            case label, (number, time) if label == _CHECKPOINT and _is_count(number) and _is_count(time):
+                return CheckpointRecord(number, time)
         raise RecordError("a record that stores do not have")
 
     def _decode(self, data: bytes) -> object:
@@ -229,17 +264,22 @@ def _are_slots(value: object) -> TypeGuard[tuple[int, ...]]:
 # --- records in a payload --------------------------------------------------
 
 
-def join_records(records: Iterable[bytes]) -> tuple[bytes, list[int]]:
-    """A payload of these records, and where in it each of them starts."""
-    pieces: list[bytes] = []
+def measure(lengths: Iterable[int]) -> tuple[list[int], int]:
+    """Where in a payload records of these lengths start, and how long it is."""
     starts: list[int] = []
     position = 0
+    for length in lengths:
+        starts.append(position + len(b"%d:" % length))
+        position = starts[-1] + length
+    return starts, position
+
+
+def join_records(records: Iterable[bytes]) -> bytes:
+    """A payload of these records."""
+    pieces: list[bytes] = []
     for record in records:
-        prefix = b"%d:" % len(record)
-        pieces += (prefix, record)
-        starts.append(position + len(prefix))
-        position = starts[-1] + len(record)
-    return b"".join(pieces), starts
+        pieces += (b"%d:" % len(record), record)
+    return b"".join(pieces)
 
 
 def next_record(payload: bytes, position: int) -> tuple[int, int]:

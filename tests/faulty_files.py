@@ -94,6 +94,9 @@ class FaultyFiles(FileLayer):
             raise FileNotFoundError(path)
         return self._new_handle(self.names[path])
 
+    def open_to_read(self, path: str) -> int:
+        return self.open(path)
+
     def create(self, path: str) -> int:
         assert path not in self.names
 

@@ -25,6 +25,8 @@ SECONDS = 20
 """How long they are killed; the figures are printed (`pytest -s`)."""
 QUIET = 15
 """How long they may take to be quiet once nobody kills them any more."""
+FEWEST = 20
+"""Transfers without which the test would prove little."""
 CUSTOMERS = 3
 """Transfers that are under way at a time, in each direction."""
 
@@ -91,9 +93,16 @@ class Customers:
             await trio.sleep(0.05)
 
 
-async def kill_now_and_then(banks, rng, until):
+def enough(banks, began):
+    """Has it gone on for long enough? On a machine that has much else to do it takes longer."""
+    passed = trio.current_time() - began
+    return passed > SECONDS and (passed > 1.5 * SECONDS or sum(len(bank.told) for bank in banks) >= FEWEST)
+
+
+async def kill_now_and_then(banks, rng):
     """One, the other or both, while they work or while they start."""
-    while trio.current_time() < until:
+    began = trio.current_time()
+    while not enough(banks, began):
         await trio.sleep(rng.uniform(0.05, 0.5))
         victims = rng.choice([banks[:1], banks[1:], banks])
         for bank in victims:
@@ -150,7 +159,7 @@ async def test_money_moves_once_between_banks_that_are_killed_at_any_moment(tmp_
         async with trio.open_nursery() as nursery:
             for bank in banks * CUSTOMERS:
                 nursery.start_soon(customers.transfer, bank)
-            await kill_now_and_then(banks, rng, trio.current_time() + SECONDS)
+            await kill_now_and_then(banks, rng)
             nursery.cancel_scope.cancel()
         began = trio.current_time()
         check(banks, await quiet(customers, banks))
@@ -158,4 +167,4 @@ async def test_money_moves_once_between_banks_that_are_killed_at_any_moment(tmp_
         kills, told, unsure = (sum(counts) for counts in zip(*[bank.counts for bank in banks], strict=True))
         print(f"{kills} kills, {told} transfers, {unsure} unsure, quiet after {took:.2f} s")
         assert kills >= 4
-        assert told >= 20
+        assert told >= FEWEST

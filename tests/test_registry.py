@@ -168,6 +168,21 @@ def test_one_that_is_due_and_not_cleared_away_yet_is_expired_all_the_same(desk):
     assert desk.register(label="Bob") != bob
 
 
+def test_a_label_is_given_anew_while_its_expired_number_waits_to_be_cleared_away(desk):
+    """There may be more of those than one turn clears away; then they do not take the new ones with them."""
+    labels = [f"person {each}" for each in range(150)]
+    for label in labels:
+        desk.register(label=label, valid_for=5)
+    desk.vats._now += 6  # and no alarm has rung
+    numbers = [desk.register(label=label) for label in reversed(labels)]
+    desk.vats.advance(1)
+    assert all(map(desk.knows, numbers))
+    assert (150, 1, 150, 0) == desk.size
+    assert numbers == [desk.register(label=label) for label in reversed(labels)]
+    assert desk.unregister(desk.greeter)
+    assert (0, 0, 0, 0) == desk.size
+
+
 def test_the_table_does_not_grow_with_what_has_expired(desk):
     """A thousand a second, each for a second; and one turn clears away a bounded number."""
     for _ in range(10):

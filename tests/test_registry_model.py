@@ -127,7 +127,7 @@ class Comparison(RuleBasedStateMachine):
         """From what was saved."""
         vats = SyncVats()
         vats.advance(self.now)
-        self.kept = Persistent(ENV, self.disk, None, vats=vats)
+        self.kept = Persistent(ENV, self.disk, vats=vats)
 
     @invariant()
     def they_agree(self):

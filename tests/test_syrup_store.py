@@ -17,7 +17,20 @@ from faulty_files import FaultyFiles, When, disk_full
 from goblins_py.abc import Delta, Portrait
 from goblins_py.errors import StoreCorruptError, StoreLockedError, SyrupEncodeError, VersionMismatchError
 from goblins_py.syrup import Record, Symbol, encode
-from journal_kit import DELTAS, FIRST, PATH, cell, cells, contents, disk_with, image, opened, raise_at, states
+from journal_kit import (
+    DELTAS,
+    FIRST,
+    KEY,
+    PATH,
+    cell,
+    cells,
+    contents,
+    disk_with,
+    image,
+    opened,
+    raise_at,
+    states,
+)
 from persistence import SyrupStore
 from persistence._files import FileLayer
 from persistence._frames import HEAD_SIZE, FileHeader, frame
@@ -28,12 +41,15 @@ from persistence._records import join_records
 
 
 @pytest.mark.trio
+@pytest.mark.parametrize("options", [{}, {"key": KEY, "history": 2, "checkpoint_every": 0}])
 @pytest.mark.parametrize("name", ["write", "sync"])
 @pytest.mark.parametrize("when", list(When))
-async def test_failed_commit_stops_the_store_until_it_is_reopened(name: str, when: When) -> None:
+async def test_failed_commit_stops_the_store_until_it_is_reopened(
+    name: str, when: When, options: dict[str, object]
+) -> None:
     """A full disk: the error reaches the vat, nothing more is taken, nothing acknowledged is lost."""
     files = FaultyFiles()
-    store = SyrupStore(PATH, _files=files)
+    store = SyrupStore(PATH, _files=files, **options)
     await store.open()
     await store.commit([FIRST])
     files.trap = lambda _, operation: (when, disk_full()) if operation == name else None
@@ -48,7 +64,7 @@ async def test_failed_commit_stops_the_store_until_it_is_reopened(name: str, whe
     assert cells(await store.open()) == {0: 0}
     await store.commit([cell(0, "found")])
     await store.aclose()
-    assert contents(files) == {0: "found"}
+    assert contents(files, key=options.get("key")) == {0: "found"}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -105,7 +121,7 @@ WRONG = [
 @pytest.mark.parametrize("record", WRONG)
 def test_sound_frame_with_a_wrong_record_is_corruption(record: bytes) -> None:
     """Contents are checked too; the offset is the record's."""
-    files, end = appended(join_records([encode(Record(Symbol("removed"), ((),))), record])[0])
+    files, end = appended(join_records([encode(Record(Symbol("removed"), ((),))), record]))
     with pytest.raises(StoreCorruptError) as caught:
         opened(files)
     assert caught.value.offset >= end + HEAD_SIZE
@@ -123,7 +139,7 @@ def test_sound_frame_without_records_is_corruption(payload: bytes) -> None:
 def test_journal_that_starts_without_a_graph_is_corruption() -> None:
     """Portraits of nobody's vat are no store."""
     portrait = encode(Record(P, (0, "a.A", 0, {})))
-    files, end = appended(join_records([portrait])[0], after=())
+    files, end = appended(join_records([portrait]), after=())
     with pytest.raises(StoreCorruptError, match="without a vat id"):
         opened(files)
     assert end > 0
@@ -147,7 +163,7 @@ def test_file_that_is_no_store_is_refused(data: bytes) -> None:
 
 def test_newer_format_is_a_version_mismatch() -> None:
     """A first line that is sound and names a newer version says so, whatever else is in it."""
-    for line in (b"goblins-store 2 0011 ", b"goblins-store 17 zstd ed25519 x "):
+    for line in (b"goblins-store 3 0011 ", b"goblins-store 17 zstd ed25519 x "):
         with pytest.raises(VersionMismatchError, match="format version"):
             opened(disk_with(line + b"%08x\n" % crc32(line) + b"whatever"))
 
@@ -246,8 +262,9 @@ COMMITTER = """
 import os, sys
 from goblins_py.abc import Delta, Portrait
 from persistence._files import FileLayer
+from persistence._journal import Options
 from persistence._opening import open_journal
-journal, snapshot = open_journal(sys.argv[1], FileLayer(), min_compact=2000)
+journal, snapshot = open_journal(sys.argv[1], FileLayer(), Options(min_compact=2000))
 count = snapshot.portraits[0].state["n"] if snapshot else 0
 if snapshot is None:
     journal.append([Delta({0: Portrait("a.A", 0, {"n": 0})}, vat_id=bytes(32), roots=(0,))])
@@ -277,7 +294,7 @@ def test_killed_process_loses_nothing_that_it_acknowledged(tmp_path: Path) -> No
             process.kill()
             rest = process.stdout.read().split(b"\n")[:-1]
         assert acknowledged <= first <= acknowledged + 1
-        journal, snapshot = open_journal(str(path), FileLayer(), min_compact=1 << 20)
+        journal, snapshot = open_journal(str(path), FileLayer())
         journal.close()
         assert snapshot is not None
         count = snapshot.portraits[0].state["n"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,9 +15,25 @@ from hypothesis import strategies as st
 from faulty_files import Crash, FaultyFiles, When, disk_full
 from goblins_py.abc import Delta, Portrait
 from goblins_py.errors import StoreCorruptError
-from journal_kit import DELTAS, FIRST, PATH, cell, contents, disk_with, image, opened, raise_at, states
+from journal_kit import (
+    DELTAS,
+    FIRST,
+    KEY,
+    PATH,
+    Cells,
+    cell,
+    cells,
+    contents,
+    disk_with,
+    image,
+    opened,
+    raise_at,
+    states,
+)
 from persistence._files import FileLayer
 from persistence._frames import HEAD_SIZE, frame
+from persistence._reading import read_contents, read_only
+from persistence._sealing import Secret
 
 # --- torn tails and damage ---------------------------------------------------
 
@@ -109,25 +126,62 @@ deltas = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(deltas, max_size=12), st.randoms(use_true_random=False), st.sampled_from([0, 300, 1 << 20]))
+MODES = {
+    "plain": {},
+    "encrypted": {"key": KEY},
+    "with history": {"history": 2},
+    "encrypted with history": {"key": KEY, "history": 2},
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(deltas, max_size=12),
+    st.randoms(use_true_random=False),
+    st.sampled_from([(0, 1), (0, 200), (0, 8192), (300, 1), (300, 8192), (1 << 20, 8192)]),
+)
 def test_power_loss_leaves_a_prefix_with_all_that_was_acknowledged(
-    more: list[Delta], rng: random.Random, min_compact: int
+    mode: str, more: list[Delta], rng: random.Random, sizes: tuple[int, int]
 ) -> None:
-    """Whatever operation the power fails in, with or without compaction; and again when reopening."""
-    given_, crash_at = [FIRST, *more], rng.randrange(60)
+    """Whatever operation the power fails in, amid a compaction of any pace or not; and when reopening."""
+    given_, crash_at, options = [FIRST, *more], rng.randrange(60), MODES[mode]
+    min_compact, slice_ = sizes
     when = rng.choice(list(When))
     files = FaultyFiles(trap=raise_at(crash_at, when, Crash()))
-    acknowledged = commit_until_crash(files, given_, min_compact)
-    possible = states(given_)[acknowledged : acknowledged + 2]
-    left = files.after_power_loss(rng) if rng.random() < 0.7 else files.after_kill()
-    found = contents(left)
-    assert found in possible
-    left = left.after_power_loss(rng)
-    assert contents(left) == found, "what was read after a crash was not durable"
-    journal, _ = opened(left, min_compact=0)
-    journal.append([FIRST, cell(9, "after")])
-    assert contents(left.after_power_loss(rng)) == {**(found or {}), 0: 0, 9: "after"}
+    with paced(slice_):
+        acknowledged = commit_until_crash(files, given_, min_compact, **options)
+        possible = states(given_)[acknowledged : acknowledged + 2]
+        left = files.after_power_loss(rng) if rng.random() < 0.7 else files.after_kill()
+        found = contents(left, **options)
+        assert found in possible
+        assert pasts(left, **options) <= numbered(states(given_)), "a checkpoint of what never was"
+        left = left.after_power_loss(rng)
+        assert contents(left, **options) == found, "what was read after a crash was not durable"
+        journal, _ = opened(left, min_compact=0, **options)
+        journal.append([FIRST, cell(9, "after")])
+        assert contents(left.after_power_loss(rng), **options) == {**(found or {}), 0: 0, 9: "after"}
+
+
+@contextmanager
+def paced(slice_: int) -> Iterator[None]:
+    """Commits carry over so little, or so much, of a compaction."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("persistence._journal._SLICE", slice_)
+        patch.setattr("persistence._journal._PACE", 1 if slice_ == 1 else 4)
+        yield
+
+
+def pasts(files: FaultyFiles, key: bytes | None = None, history: int = 0) -> set[str]:
+    """The states of all checkpoints."""
+    with read_only(PATH, files, Secret(key)) as file:
+        numbers = [each.number for each in read_contents(file).checkpoints]
+        return numbered(cells(read_contents(file, at=number).snapshot()) for number in numbers)
+
+
+def numbered(states: Iterable[Cells | None]) -> set[str]:
+    """States as what a set can hold."""
+    return {repr(sorted((state or {}).items())) for state in states}
 
 
 def test_what_a_killed_process_wrote_is_durable_before_it_is_believed() -> None:
@@ -144,11 +198,13 @@ def test_what_a_killed_process_wrote_is_durable_before_it_is_believed() -> None:
         assert contents(left.after_power_loss(random.Random(seed))) == {0: 0, 1: "written"}
 
 
-def commit_until_crash(files: FaultyFiles, given_: Sequence[Delta], min_compact: int) -> int:
+def commit_until_crash(
+    files: FaultyFiles, given_: Sequence[Delta], min_compact: int, **options: object
+) -> int:
     """How many of the deltas were acknowledged."""
     acknowledged = 0
     try:
-        journal, _ = opened(files, min_compact=min_compact)
+        journal, _ = opened(files, min_compact=min_compact, **options)
         for delta in given_:
             journal.append([delta])
             acknowledged += 1
@@ -160,22 +216,28 @@ def commit_until_crash(files: FaultyFiles, given_: Sequence[Delta], min_compact:
 # --- compaction ----------------------------------------------------------------
 
 
-def test_compaction_can_crash_at_each_step() -> None:
-    """At each operation of a commit that compacts, before, amid and after: nothing is lost."""
-    work = [FIRST, *(cell(1, count) for count in range(6))]
+@pytest.mark.parametrize("slice_", [1, 8192])
+@pytest.mark.parametrize("mode", MODES)
+def test_compaction_can_crash_at_each_step(mode: str, slice_: int) -> None:
+    """At each operation of commits that compact, at once or little by little: nothing is lost."""
+    options = MODES[mode]
+    work = [FIRST, cell(2, "large" * 30), *(cell(1, "x" * 40 + str(count)) for count in range(8))]
+    work += [Delta(removed=frozenset({2})), *(cell(1, count) for count in range(6))]
     total = FaultyFiles()
-    commit_until_crash(total, work, 0)
-    assert total.log.count("replace") > 1
-    for step in range(len(total.log)):
-        for when in When:
-            files = FaultyFiles(trap=raise_at(step, when, Crash()))
-            acknowledged = commit_until_crash(files, work, 0)
-            possible = states(work)[acknowledged : acknowledged + 2]
-            for seed in range(10):
-                assert contents(files.after_power_loss(random.Random(seed))) in possible
-            left = files.after_kill()
-            assert contents(left) in possible
-            assert list(left.names) == [PATH], "a temporary file was left"
+    with paced(slice_):
+        commit_until_crash(total, work, 0, **options)
+        assert total.log.count("replace") > 1
+        assert slice_ > 1 or total.log.count("write new") > 2 * total.log.count("replace")
+        for step in range(len(total.log)):
+            for when in When:
+                files = FaultyFiles(trap=raise_at(step, when, Crash()))
+                acknowledged = commit_until_crash(files, work, 0, **options)
+                possible = states(work)[acknowledged : acknowledged + 2]
+                for seed in range(2):
+                    assert contents(files.after_power_loss(random.Random(seed)), **options) in possible
+                left = files.after_kill()
+                assert contents(left, **options) in possible
+                assert list(left.names) == [PATH], "a temporary file was left"
 
 
 @pytest.mark.parametrize("name", ["remove", "create", "write new", "sync new", "replace"])

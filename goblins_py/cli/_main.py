@@ -13,6 +13,7 @@ import rich_click as click
 from goblins_py.cli._arguments import ArgumentCommand, read_uri
 from goblins_py.cli._failure import ExitCode, Failure
 from goblins_py.cli._relay_commands import relay
+from goblins_py.cli._store import store
 
 __all__ = ["goblins", "main"]
 
@@ -33,9 +34,6 @@ def goblins(context: click.Context, verbose: int) -> None:
     New here? [cyan]goblins demo[/] shows it all in a few seconds.
     """
     context.obj = verbose
-
-
-goblins.add_command(relay)
 
 
 @goblins.command()
@@ -193,6 +191,10 @@ def demo(*, prelay: bool) -> None:
     from goblins_py.cli._demo_prelay import demo_prelay
 
     (demo_prelay if prelay else demo)()
+
+
+goblins.add_command(relay)
+goblins.add_command(store)
 
 
 def _log_to_stderr(default: int = logging.WARNING) -> None:

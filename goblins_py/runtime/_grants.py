@@ -86,10 +86,14 @@ class Index:
     def drop(self, number: bytes) -> None:
         """Have none."""
         old = self.grants.get(number)
-        if old is not None:
-            names = self.by_object[old.ref].delete(name_of(number, old))
-            by_object = self.by_object.set(old.ref, names) if names else self.by_object.delete(old.ref)
-            self._change(self.grants.delete(number), by_object)
+        if old is None:
+            return
+        by_object, name = self.by_object, name_of(number, old)
+        names: Map[Name, bytes] = by_object.get(old.ref, Map())
+        if names.get(name) == number:  # else it had expired, and another has its label by now
+            names = names.delete(name)
+            by_object = by_object.set(old.ref, names) if names else by_object.delete(old.ref)
+        self._change(self.grants.delete(number), by_object)
 
     def _change(self, grants: ByNumber, by_object: ByObject) -> None:
         turn = require_turn()

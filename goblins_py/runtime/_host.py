@@ -49,6 +49,7 @@ class TrioHost:
     Attributes:
         vat, io: set right after creation.
         failed: why the store took no more.
+        has_store: whether its store was opened, and is to be closed.
     """
 
     vat: Vat
@@ -68,6 +69,7 @@ class TrioHost:
         self._settled.set()
         self._timers: trio.Nursery | None = None
         self.failed: Exception | None = None
+        self.has_store = False
 
     @property
     def token(self) -> trio.lowlevel.TrioToken:

@@ -184,6 +184,7 @@ async def open_persistent_vat(
 
 async def _bring_up(opened: OpenVat, env: PersistenceEnv, plan: RootsPlan, store: Store) -> Any:
     snapshot = await store.open()
+    opened._host.has_store = True
     vat = opened._vat
     keeper = GraphKeeper(env, vat)
     if snapshot is None:
@@ -226,7 +227,7 @@ async def _hosted(
         if host.io is not None:
             host.io.close()
         host.release(vat.close())
-        if store is not None:
+        if store is not None and host.has_store:  # else another vat may have it open
             await store.aclose()
     if body_error is not None and not isinstance(body_error, trio.Cancelled):
         raise body_error

@@ -8,18 +8,21 @@ each kind of storage has its own.
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from random import Random
 
 import trio
 
 from goblins_py.abc import Delta, Portrait, Snapshot, Store
-from goblins_py.errors import StoreLockedError
+from goblins_py.errors import PersistenceError, StoreLockedError
 from goblins_py.syrup import Map, Record, Symbol, encode
 
 __all__ = ["check_store"]
 
 _VAT_ID = bytes(range(32))
+_SECRET = "the-swiss-number-of-a-purse"  # noqa: S105 - made up
 
 
 async def check_store(make_store: Callable[[], Store]) -> None:
@@ -40,6 +43,9 @@ async def check_store(make_store: Callable[[], Store]) -> None:
     await _check_refusal(make_store)
     await _check_lock(make_store)
     await _check_cancellation(make_store)
+    await _check_closing(make_store)
+    await _check_silence(make_store)
+    await _check_life(make_store)
 
 
 # --- chapters: each starts with what the one before left --------------------
@@ -153,6 +159,59 @@ async def _check_cancellation(make_store: Callable[[], Store]) -> None:
         finally:
             await store.aclose()
     await _expect(make_store, (), {0: "kept", 1: 49}, roots_version=5)
+
+
+async def _check_closing(make_store: Callable[[], Store]) -> None:
+    """Closing is carried out under cancellation; a closed store takes nothing and can be opened again."""
+    store = make_store()
+    await store.open()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await store.aclose()
+    try:
+        await store.commit([Delta({0: _portrait("lost")})])
+    except PersistenceError:
+        pass
+    else:
+        raise AssertionError("a store that was closed took a commit")
+    await _expect(make_store, (), {0: "kept", 1: 49}, roots_version=5)
+
+
+async def _check_silence(make_store: Callable[[], Store]) -> None:
+    """What is refused may be a secret, and so may be what is kept: neither is in a text."""
+    async with _opened(make_store) as (store, _):
+        await store.commit([Delta({0: _portrait(_SECRET)})])
+        assert _SECRET not in repr(store) + str(store), "a store shows what it keeps"
+        try:
+            await store.commit([Delta({0: _portrait((_SECRET, object()))})])
+        except (TypeError, ValueError) as error:
+            text = "".join(traceback.format_exception(error))
+            assert _SECRET not in text, "an error shows what was refused"
+    await _expect(make_store, (), {0: _SECRET, 1: 49}, roots_version=5)
+
+
+async def _check_life(make_store: Callable[[], Store]) -> None:
+    """Many commits of all sizes and several lives: what is there is always what was put there."""
+    rng = Random(7)  # noqa: S311 - a test that can be repeated
+    expected: dict[int, object] = {0: _SECRET, 1: 49}
+    for _ in range(6):
+        async with _opened(make_store) as (store, snapshot):
+            assert snapshot is not None, "what was committed is gone"
+            for _ in range(30):
+                deltas = [_step(rng, expected) for _ in range(rng.choice((1, 1, 2, 20)))]
+                await store.commit(deltas)
+        await _expect(make_store, (), expected, roots_version=5)
+
+
+def _step(rng: Random, expected: dict[int, object]) -> Delta:
+    """Some change, made to `expected` as well."""
+    slots = [rng.choice((rng.randrange(12), 1 << 40, 255, 256)) for _ in range(rng.randrange(4))]
+    removed = frozenset(rng.sample(sorted(expected), min(len(expected), rng.randrange(3))))
+    cells = {slot: bytes([rng.randrange(256)]) * rng.choice((0, 1, 100, 5000)) for slot in slots}
+    expected.update(cells)
+    for slot in removed:
+        expected.pop(slot, None)
+    return Delta({slot: _portrait(value) for slot, value in cells.items()}, removed)
 
 
 # --- helpers ------------------------------------------------------------------

@@ -1,0 +1,276 @@
+"""What `goblins store` does: each command a function. Results go to stdout, progress to stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import attrs
+import trio
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.progress import SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from goblins_py.abc import Snapshot, Store
+from goblins_py.cli._failure import ExitCode, Failure, one_line, printable
+from goblins_py.cli._json import dump as dump_json
+from goblins_py.cli._json import to_json, to_text
+from goblins_py.cli._narrate import say
+from goblins_py.cli._redact import shown_state
+from goblins_py.cli._secret import Unlocking, ask_for, read_unlocking
+from goblins_py.errors import PersistenceError, StoreLockedError
+from persistence import Progress, SqliteStore, StoreFacts, SyrupStore, copy_store, recognise
+
+__all__ = ["Target", "compact", "copy", "dump", "history", "info", "verify"]
+
+AnyStore: TypeAlias = SyrupStore | SqliteStore
+
+_SQLITE_NAMES: Final = frozenset({".sqlite", ".sqlite3", ".db"})
+
+
+@attrs.frozen
+class Target:
+    """A store that there is, and what opens it."""
+
+    path: str
+    kind: str
+    unlocking: Unlocking
+
+    @classmethod
+    def named(cls, path: str, key: str | None, passphrase: str | None) -> Target:
+        """From the command line. Raises `Failure`."""
+        if not Path(path).is_file():
+            raise Failure(ExitCode.USAGE, f"there is no file {path}")
+        with _explained(path):
+            found = recognise(path)
+        unlocking = read_unlocking(key, passphrase)
+        if found.encryption in {"key", "passphrase"} and not unlocking:
+            unlocking = ask_for(found.encryption, path)
+        return cls(path, found.name, unlocking)
+
+    def store(self, **options: Any) -> AnyStore:
+        """An object for it; options are SyrupStore's, or those that both have."""
+        if self.kind == "syrup":
+            key, passphrase = self.unlocking.key, self.unlocking.passphrase
+            return SyrupStore(self.path, key=key, passphrase=passphrase, **options)
+        if options.pop("at", None) is not None:
+            raise Failure(ExitCode.USAGE, f"{self.path} has no checkpoints: it is an SQLite database")
+        options.pop("history", None)
+        return _sqlite(self.path, self.unlocking, **options)
+
+
+# --- looking ------------------------------------------------------------------------
+
+
+def info(target: Target, *, as_json: bool) -> None:
+    """Say what a store is and what it holds."""
+    facts = _inspect(target)
+    if as_json:
+        sys.stdout.write(dump_json(_as_json(facts)) + "\n")
+        return
+    about = Table(show_header=False, box=None)
+    for word, text in _about(facts):
+        about.add_row(f"[dim]{word}[/]", text)
+    _console().print(about)
+    classes = _classes(facts)
+    if classes:
+        table = Table("class", "objects", "bytes", box=None)
+        for name, (objects, size) in classes.items():
+            table.add_row(Text(name), f"{objects:,}", f"{size:,}")
+        _console().print(table)
+
+
+def verify(target: Target) -> None:
+    """Read all of it."""
+    facts = _inspect(target)
+    objects = len(facts.snapshot.portraits) if facts.snapshot else 0
+    found = f"{_count(objects, 'object')}, {_count(len(facts.checkpoints), 'checkpoint')}"
+    sys.stdout.write(f"{target.path} is sound: {found}\n")
+    if facts.unfinished:
+        say(f"{facts.unfinished} bytes at its end are of a commit that did not end, or not yet", mark="note")
+
+
+def dump(target: Target, *, at: int | None, secrets: bool, as_json: bool) -> None:
+    """Print every object."""
+    snapshot = _read(target, target.store(read_only=True, at=at) if at else target.store(read_only=True))
+    portraits = sorted(snapshot.portraits.items()) if snapshot else []
+    for slot, portrait in portraits:
+        state = shown_state(portrait, secrets=secrets)
+        if as_json:
+            fields = ", ".join(f"{dump_json(name)}: {to_json(value)}" for name, value in state.items())
+            head = f'"slot": {slot}, "class": {dump_json(portrait.name)}, "version": {portrait.version}'
+            sys.stdout.write(f'{{{head}, "state": {{{fields}}}}}\n')
+        else:
+            mark = "  root" if snapshot and slot in snapshot.roots else ""
+            sys.stdout.write(f"{slot}  {to_text(portrait.name)[1:-1]}  version {portrait.version}{mark}\n")
+            width = max(map(len, state), default=0)
+            sys.stdout.writelines(
+                f"    {printable(name):{width}}  {to_text(value)}\n" for name, value in state.items()
+            )
+
+
+def history(target: Target, *, as_json: bool) -> None:
+    """List the checkpoints."""
+    found = _inspect(target).checkpoints
+    if as_json:
+        sys.stdout.write(dump_json([attrs.asdict(each) for each in found]) + "\n")
+        return
+    if not found:
+        say(f"{target.path} has no checkpoints: a vat makes them with SyrupStore(..., history=N)")
+        return
+    table = Table("number", "made", "objects", box=None)
+    for each in found:
+        made = datetime.fromtimestamp(each.time, UTC).astimezone().isoformat(" ")
+        table.add_row(str(each.number), made, f"{each.objects:,}")
+    _console().print(table)
+
+
+# --- changing -----------------------------------------------------------------------
+
+
+def compact(target: Target) -> None:
+    """Rewrite it."""
+    before = Path(target.path).stat().st_size
+    kept = len(_inspect(target).checkpoints)
+    store = target.store(history=kept)
+    with _explained(target.path), _bar("compacting") as progress:
+        trio.run(_compact, store, progress)
+    after = Path(target.path).stat().st_size
+    sys.stdout.write(f"{target.path}: {before:,} bytes, now {after:,}\n")
+
+
+async def _compact(store: AnyStore, progress: Progress) -> None:
+    await store.open()
+    try:
+        await store.compact(progress)
+    finally:
+        await store.aclose()
+
+
+def copy(source: Target, path: str, sealing: Unlocking, *, at: int | None, kind: str | None) -> None:
+    """Copy it."""
+    kind = kind or ("sqlite" if Path(path).suffix in _SQLITE_NAMES else "syrup")
+    if Path(path).exists() and Path(path).samefile(source.path):
+        raise Failure(ExitCode.USAGE, f"{path} is the source itself")
+    if kind == "syrup":
+        target: Store = SyrupStore(path, key=sealing.key, passphrase=sealing.passphrase)
+    else:
+        target = _sqlite(path, sealing)
+    found = source.store(read_only=True, at=at) if at else source.store(read_only=True)
+    with _explained(f"{source.path} to {path}"), _bar("copying"):
+        objects = trio.run(copy_store, found, target)
+    sys.stdout.write(f"{path}: {_count(objects, 'object')}\n")
+    say("never use a store and its copy at the same time", mark="note")
+
+
+# --- helpers --------------------------------------------------------------------------
+
+
+def _sqlite(path: str, unlocking: Unlocking, **options: Any) -> SqliteStore:
+    if unlocking:
+        raise Failure(ExitCode.USAGE, f"{path}: SQLite stores are not encrypted")
+    try:
+        return SqliteStore(path, **options)
+    except ModuleNotFoundError as error:
+        raise Failure(ExitCode.BROKEN, str(error)) from None
+
+
+def _inspect(target: Target) -> StoreFacts:
+    with _explained(target.path), _bar("reading") as progress:
+        return trio.run(target.store().inspect, progress)
+
+
+def _read(target: Target, store: AnyStore) -> Snapshot | None:
+    async def read() -> Snapshot | None:
+        snapshot = await store.open()
+        await store.aclose()
+        return snapshot
+
+    with _explained(target.path):
+        return trio.run(read)
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Errors as one line."""
+    try:
+        yield
+    except StoreLockedError:
+        raise Failure(ExitCode.BROKEN, f"{what}: it is in use by another process") from None
+    except (PersistenceError, OSError) as error:
+        raise Failure(ExitCode.BROKEN, f"{what}: {one_line(error)}") from None
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Progress]:
+    """A bar on stderr, if somebody looks at it."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), *Bar.get_default_columns(), TextColumn("[dim]{task.fields[amount]}[/]"))
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None, amount="")
+        yield partial(_advance, bar, task)
+
+
+def _advance(bar: Bar, task: Any, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=max(total, 1), amount=f"{total:,} bytes")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _classes(facts: StoreFacts) -> dict[str, tuple[int, int]]:
+    """Name to objects and bytes, the largest first."""
+    objects, sizes = Counter[str](), Counter[str]()
+    for slot, portrait in (facts.snapshot.portraits if facts.snapshot else {}).items():
+        name = to_text(portrait.name)[1:-1]
+        objects[name] += 1
+        sizes[name] += facts.sizes.get(slot, 0)
+    return {name: (objects[name], size) for name, size in sizes.most_common()}
+
+
+def _about(facts: StoreFacts) -> Iterator[tuple[str, str]]:
+    yield "kind", f"{facts.kind}, format {facts.version}"
+    yield "encryption", facts.encryption
+    yield "size", f"{facts.size:,} bytes, {facts.live:,} of them live"
+    if facts.unfinished:
+        yield "unfinished", f"{facts.unfinished:,} bytes of a commit that did not end, or not yet"
+    snapshot = facts.snapshot
+    if snapshot is None:
+        yield "vat", "none: nothing was ever saved"
+        return
+    yield "vat", f"{snapshot.vat_id[:4].hex()}…"
+    yield "roots", f"{', '.join(map(str, snapshot.roots)) or 'none'} (version {snapshot.roots_version})"
+    yield "objects", f"{len(snapshot.portraits):,}"
+    yield "checkpoints", f"{len(facts.checkpoints)}"
+
+
+def _as_json(facts: StoreFacts) -> dict[str, object]:
+    snapshot = facts.snapshot
+    classes = {name: {"objects": count, "bytes": size} for name, (count, size) in _classes(facts).items()}
+    return {
+        "kind": facts.kind,
+        "format": facts.version,
+        "encryption": facts.encryption,
+        "size": facts.size,
+        "live": facts.live,
+        "unfinished": facts.unfinished,
+        "vat": snapshot.vat_id[:4].hex() if snapshot else None,
+        "roots": list(snapshot.roots) if snapshot else [],
+        "roots_version": snapshot.roots_version if snapshot else None,
+        "objects": len(snapshot.portraits) if snapshot else 0,
+        "classes": classes,
+        "checkpoints": [attrs.asdict(each) for each in facts.checkpoints],
+    }
