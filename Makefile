@@ -15,7 +15,7 @@ CHECKED := goblins_py netlayers persistence tests docs $(wildcard examples bench
 WHEEL_VENV := .cache/wheel-venv
 WHEEL_PY := $(CURDIR)/$(WHEEL_VENV)/bin/python
 
-.PHONY: help demo test test-wheel check format docs coverage guile clean
+.PHONY: help demo test test-wheel check format docs coverage guile browser clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make check     ruff, format, mypy --strict, layers and style"
 	@echo "make docs      the documentation, into docs/_build/html"
 	@echo "make guile     the Guile Goblins peer, for the tests that want one (root, Debian)"
+	@echo "make browser   Chromium, for the tests of pages (root, Debian)"
 	@echo "make coverage  all tests, with branches counted"
 
 $(VENV)/.installed: pyproject.toml
@@ -76,6 +77,9 @@ coverage: $(VENV)/.installed-dev
 
 guile:
 	$(PYTHON) tests/guile/make_chroot.py
+
+browser:
+	$(PYTHON) tests/browser/install.py
 
 clean:
 	rm -rf $(VENV) $(WHEEL_VENV) .cache/empty build dist docs/_build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache

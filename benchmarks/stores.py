@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import queue
-import resource
 import sqlite3
 import statistics
 import subprocess
@@ -22,7 +21,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import trio
@@ -192,35 +192,49 @@ async def fill(store: object, objects: int) -> None:
     await store.aclose()
 
 
-async def open_it(store: object) -> tuple[float, float]:
-    """Seconds, and MiB at most of the whole process that were not there before."""
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-    snapshot = await store.open()
-    took = time.perf_counter() - start
-    more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+@contextmanager
+def measured(result: list[float]) -> Iterator[None]:
+    """Seconds, seconds of the processor, and MiB at most that the process did not have before."""
+    before, start, worked = peak(), time.perf_counter(), time.process_time()
+    yield
+    result += [time.perf_counter() - start, time.process_time() - worked, peak() - before]
+
+
+def peak() -> float:
+    """MiB at most of this process; what `getrusage` says begins with its parent's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0
+
+
+async def open_it(store: object) -> list[float]:
+    """What opening costs, as `measured`."""
+    result: list[float] = []
+    with measured(result):
+        snapshot = await store.open()
     await store.aclose()
     assert snapshot is not None
-    return took, more / 1024
+    return result
 
 
-def read_by_sqlite3(path: str) -> tuple[float, float]:
+def read_by_sqlite3(path: str) -> list[float]:
     """The baseline: all blobs of the same database, and nothing made of them."""
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-    rows = sqlite3.connect(path).execute("SELECT slot, data FROM record").fetchall()
-    took = time.perf_counter() - start
+    result: list[float] = []
+    with measured(result):
+        rows = sqlite3.connect(path).execute("SELECT slot, data FROM record").fetchall()
     assert rows
-    return took, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return result
 
 
-def in_a_process(what: str, path: str) -> tuple[float, float]:
+def in_a_process(what: str, path: str) -> list[float]:
     """`open_it` or the baseline in a process of its own, whose memory is nobody else's."""
     command = [sys.executable, __file__, "--opened", what, path]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    took, more = json.loads(done.stdout)
-    return took, more
+    return json.loads(done.stdout)
 
 
-def openings(folder: Path, objects: int) -> dict[str, tuple[float, float]]:
+def openings(folder: Path, objects: int) -> dict[str, list[float]]:
     """Each store, opened with so many objects."""
     found = {}
     for name in ("SyrupStore", "SyrupStore, key", "SqliteStore"):
@@ -319,9 +333,10 @@ def main() -> None:
     print_rates(found)
     for objects, each in opened.items():
         print(f"\nopening {objects:,} small objects")
-        base = each["sqlite3, blobs only"][0]
-        for name, (took, more) in each.items():
-            print(f"{name:24} {took:8.2f} s ({took / base:6.1f})  {more:8,.0f} MiB more")
+        base = each["sqlite3, blobs only"][1]
+        for name, (took, worked, more) in each.items():
+            costs = f"{took:8.2f} s, {worked:8.2f} s of CPU ({worked / base:6.1f})"
+            print(f"{name:24} {costs}  {more:8,.0f} MiB more")
     print("\ncompaction, with commits going on")
     for word, value in compacted.items():
         print(f"{word:30} {value:10,.2f}")

@@ -8,8 +8,6 @@ work is done outside of turns, by `_tls_listener` and `_tls_dialler`.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Mapping
 
 import attrs
@@ -19,6 +17,7 @@ from goblins_py.actors import PersistenceEnv, Promise, actor, live
 from goblins_py.errors import GoblinsError, NetlayerError
 from goblins_py.locators import PeerLocator
 from netlayers._certificates import canonical_pair
+from netlayers._listening_host import address_to_bind, is_reachable
 from netlayers._tls_dialler import TRANSPORT, dial, read_target
 from netlayers._tls_identity import Identity, make_identity
 from netlayers._tls_listener import TlsListener
@@ -110,7 +109,7 @@ class TcpTlsNetlayer(Netlayer):
     def _check(self) -> None:
         if self.listen and not self.host:
             raise NetlayerError("tcp-tls needs the host that others reach it by, or listen=False")
-        if self.listen and not _is_reachable(str(self.host)):
+        if self.listen and not is_reachable(str(self.host)):
             raise NetlayerError(f"{str(self.host)[:80]!r} is no name or address that others could dial")
         if self.port is not None and not 0 < self.port < 65536:
             raise NetlayerError(f"{self.port} is no port number")
@@ -118,7 +117,7 @@ class TcpTlsNetlayer(Netlayer):
             raise NetlayerError("max_connections must be at least 1")
 
     def _start_listening(self, io: Io, listener: TlsListener) -> None:
-        sockets = io.listen(self.bind or _address_to_bind(self.host), self.port or 0)
+        sockets = io.listen(self.bind or address_to_bind(self.host), self.port or 0)
         self.port = sockets[0].getsockname()[1]
         self._listener = listener
         io.start(listener.run, tuple(sockets))
@@ -130,24 +129,3 @@ tcp_tls_env = PersistenceEnv(TcpTlsNetlayer)
 
 async def _connect(identity: Identity, io: Io, locator: PeerLocator, asked_by: Asker | None) -> Connection:
     return await dial(identity, io, locator, asked_by=asked_by)
-
-
-def _is_reachable(host: str) -> bool:
-    """Could it be a host name, or is it an address that is somewhere?"""
-    try:
-        return not ipaddress.ip_address(host.strip("[]")).is_unspecified
-    except ValueError:
-        return re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?", host) is not None
-
-
-def _address_to_bind(host: str | None) -> str | None:
-    """Loopback if `host` is, else all interfaces (None)."""
-    if host == "localhost":
-        return host
-    try:
-        address = ipaddress.ip_address(host or "")
-    except ValueError:
-        return None
-    if not address.is_loopback:
-        return None
-    return "localhost" if host in {"127.0.0.1", "::1"} else host

@@ -244,7 +244,7 @@ class Pair:
             run_vats(self.alice.vat, self.bob.vat)  # reports of unheard failures pin nothing
             sides = [side for side in (self.alice, self.bob) if side.session.has_garbage]
             for side in sides:
-                side.session.collect()
+                side.session.collect()()
             self.settle()
             if not sides:
                 return

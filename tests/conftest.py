@@ -9,6 +9,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+import browser_kit
 from guile_peer import GuilePeer, why_not
 
 # A shell that runs us in the background ignores SIGINT, and every process that we start would, too.
@@ -24,6 +25,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 def in_ci() -> bool:
     """True where a missing foreign peer is a failure and not a reason to skip."""
     return bool(os.environ.get("CI"))
+
+
+@pytest.fixture(scope="session")
+def chromium(in_ci: bool):
+    """`browser_kit.browser`, on a machine that has Chromium; else the test is skipped, or fails in CI."""
+    if reason := browser_kit.why_not():
+        pytest.fail(reason) if in_ci else pytest.skip(reason)
+    return browser_kit.browser
 
 
 @pytest.fixture(scope="session")

@@ -218,7 +218,7 @@ def test_what_was_let_go_of_early_is_given_back_once() -> None:
     session = pair.alice.session
     entry = session.references.imports.find(theirs)
     session.forget(theirs)
-    session.collect()
+    session.collect()()
     pair.settle()
     assert session.references.imports.find(theirs) is None
     del theirs
@@ -244,9 +244,9 @@ def waiting(circle):
     circle.hear("carol")
     circle.peers.settle()
     end = circle.peers.ends["alice", "bob"]
-    end.session.collect()
+    end.session.collect()()
     assert said(circle, ("alice", "bob")).count(b"5'chase") == 0
-    end.session.collect()
+    end.session.collect()()
     return said(circle, ("alice", "bob"))
 
 
@@ -255,7 +255,7 @@ def test_a_promise_that_somebody_waits_for_is_asked_after_once(circle) -> None:
     assert waiting(circle).count(b"5'chase") == 1
     circle.peers.settle()
     for _ in range(3):
-        circle.peers.ends["alice", "bob"].session.collect()
+        circle.peers.ends["alice", "bob"].session.collect()()
         assert b"5'chase" not in said(circle, ("alice", "bob"))
 
 
@@ -267,7 +267,7 @@ def test_a_promise_that_settles_soon_is_not_asked_after(circle) -> None:
     circle.resolve("bob", 7)
     circle.peers.settle()
     for _ in range(3):
-        circle.peers.ends["alice", "bob"].session.collect()
+        circle.peers.ends["alice", "bob"].session.collect()()
     assert b"5'chase" not in said(circle, ("alice", "bob"))
 
 

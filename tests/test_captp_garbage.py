@@ -37,7 +37,7 @@ def fast_collections():
 def garbage_of(stranger):
     """What our session tells of its garbage, as {position: count} and the list of answers."""
     gc.collect()
-    stranger.us.session.collect()
+    stranger.us.session.collect()()
     counts, answers = {}, []
     for operation in stranger.read():
         match operation:
@@ -100,7 +100,7 @@ def test_a_batch_is_one_message_of_each_kind() -> None:
     for _ in range(50):
         pair.result("make")
     gc.collect()
-    pair.alice.session.collect()
+    pair.alice.session.collect()()
     data = pair.alice.say()
     assert (1, 1) == (data.count(b"op:gc-exports"), data.count(b"op:gc-answers"))
 
@@ -113,7 +113,7 @@ def test_a_reference_sent_again_while_its_gc_is_under_way_stays_alive() -> None:
         pair.bob.do(lambda: send_only(pair.bob.remote).same(thing))
     pair.settle()
     gc.collect()
-    pair.alice.session.collect()
+    pair.alice.session.collect()()
     under_way = pair.alice.say()
     assert b"[1+][2+]" in under_way
     pair.bob.do(lambda: send_only(pair.bob.remote).same(thing))
@@ -168,7 +168,7 @@ def test_imports_collected_in_other_threads_are_noted() -> None:
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        pair.alice.session.collect()
+        pair.alice.session.collect()()
         pair.settle()
     for thread in threads:
         thread.join()
@@ -203,7 +203,7 @@ def test_a_promise_that_nobody_can_settle_any_more_breaks_at_the_peer() -> None:
     del resolver
     gc.collect()
     assert stranger.us.session.has_garbage
-    stranger.us.session.collect()
+    stranger.us.session.collect()()
     told, _ = stranger.read()
     assert (DescExport(4), S("break")) == (told.to, told.args[0])
     assert 0 == stranger.us.session._outbound.unanswered
@@ -240,7 +240,7 @@ def keep(pair, kept, method, *args):
 
 def collect(pair, kept):
     for side in (pair.alice, pair.bob):
-        side.session.collect()
+        side.session.collect()()
 
 
 STEPS = {

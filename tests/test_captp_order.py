@@ -245,7 +245,7 @@ def test_an_answer_is_kept_while_it_is_the_way() -> None:
                 promise, under_way = detoured(pair, target)
                 pair.alice.send(promise, "note", 2)
                 gc.collect()
-                pair.alice.session.collect()
+                pair.alice.session.collect()()
                 assert 1 == pair.bob.counts[2]
                 pair.bob.hear(under_way)
             promises.append(promise)

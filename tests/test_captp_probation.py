@@ -250,7 +250,7 @@ def test_nothing_is_left_of_a_hand_over(crossing):
         gc.collect()
         for end in crossing.theirs:
             if end.session.has_garbage:
-                end.session.collect()
+                end.session.collect()()
         crossing.move(crossing.theirs)
     assert crossing.theirs[1].counts == (1, 1, 0)
     outcome = crossing.heard(crossing.ours[0].send(crossing.remote, "same", 4))

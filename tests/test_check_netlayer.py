@@ -5,7 +5,7 @@ import pytest
 from goblins_py.actors import actor, spawn
 from goblins_py.locators import PeerLocator
 from goblins_py.testing._check_netlayer import check_netlayer
-from netlayers import LoopbackNetlayer, LoopbackNetwork, TcpTlsNetlayer
+from netlayers import LoopbackNetlayer, LoopbackNetwork, TcpTlsNetlayer, WebsocketNetlayer
 
 
 def loopback(network, designator, kind=LoopbackNetlayer):
@@ -24,6 +24,16 @@ async def test_tcp_tls_that_only_dials_keeps_the_contract():
     await check_netlayer(
         lambda: spawn(TcpTlsNetlayer, "localhost"),
         make_dialler=lambda: spawn(TcpTlsNetlayer, listen=False),
+    )
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+@pytest.mark.parametrize("listen", [True, False])
+async def test_websocket_keeps_the_contract(encrypted, listen):
+    """Over TLS and without, between two that listen, and with one that only dials."""
+    await check_netlayer(
+        lambda: spawn(WebsocketNetlayer, "localhost", encrypted=encrypted),
+        make_dialler=lambda: spawn(WebsocketNetlayer, "localhost", encrypted=encrypted, listen=listen),
     )
 
 

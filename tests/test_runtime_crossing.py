@@ -13,7 +13,7 @@ from goblins_py.captp import Session, SessionKeys
 from goblins_py.captp._greeting import greeting
 from goblins_py.captp._records import OpAbort, OpStartSession, read_record
 from goblins_py.syrup import NEED_DATA, Decoder
-from netlayers import LoopbackNetwork, TcpTestingOnlyNetlayer, TcpTlsNetlayer
+from netlayers import LoopbackNetwork, TcpTestingOnlyNetlayer, TcpTlsNetlayer, WebsocketNetlayer
 from runtime_kit import Greeter, Person, person, until
 
 PATIENCE = 20
@@ -23,6 +23,7 @@ ROUNDS = 10
 NETLAYERS = {
     "tcp-testing-only": lambda name: (TcpTestingOnlyNetlayer, name),
     "tcp-tls": lambda _: (TcpTlsNetlayer, "127.0.0.1"),
+    "websocket": lambda _: (WebsocketNetlayer, "127.0.0.1"),
 }
 
 

@@ -17,7 +17,7 @@ from goblins_py.errors import (
 from goblins_py.locators import PeerLocator
 from netlayer_kit import NurseryIo, RunInTest
 from netlayers import TcpTlsNetlayer, generate_tls_certificate, generate_tls_private_key
-from netlayers.tcp_tls import _address_to_bind
+from netlayers._listening_host import address_to_bind
 
 
 class RecordingIo(NurseryIo):
@@ -157,7 +157,7 @@ async def test_configuration_that_makes_no_sense_is_refused(fields, text):
 )
 def test_loopback_host_is_bound_to_loopback_only(host, bound):
     """What is meant for this machine is not offered to others."""
-    assert _address_to_bind(host) == bound
+    assert address_to_bind(host) == bound
 
 
 async def test_bind_overrides_the_host():

@@ -321,7 +321,7 @@ class Unwilling:
 
 async def test_accept_loop_survives_what_the_system_refuses(monkeypatch):
     """No descriptors, aborted connections, no memory: it pauses and goes on."""
-    monkeypatch.setattr("netlayers._tls_listener._PAUSE", 0.01)
+    monkeypatch.setattr("netlayers._reception._PAUSE", 0.01)
     original = TlsListener._accept_from
     numbers = [errno.EMFILE, errno.ENFILE, errno.ECONNABORTED, errno.ENOBUFS, errno.EAGAIN]
 

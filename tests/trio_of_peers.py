@@ -90,7 +90,7 @@ class Peers:
         """Each session tells what Python has collected. False if there was nothing to tell."""
         told = [end.session for end in self.ends.values() if end.session.has_garbage]
         for session in told:
-            session.collect()
+            session.collect()()
         return bool(told)
 
     def collect(self, rounds=100):

@@ -62,16 +62,25 @@ class Persistent:
     """A vat whose deltas go to a disk; made again from the same disk it is a restart."""
 
     def __init__(
-        self, env: PersistenceEnv, disk: Disk, roots=None, *, version=0, upgrade=None, vats=None
+        self,
+        env: PersistenceEnv,
+        disk: Disk,
+        roots=None,
+        *,
+        version=0,
+        upgrade=None,
+        name="kept",
+        vats=None,
+        registry=None,
     ) -> None:
-        self.vats = vats or SyncVats()
-        self.vat: SyncVat = self.vats.open("kept")
+        self.vats: SyncVats = vats or SyncVats()
+        self.vat: SyncVat = self.vats.open(name)
         self.disk = disk
-        self.keeper = GraphKeeper(env, self.vat.vat)
+        self.keeper = GraphKeeper(env, self.vat.vat, registry=registry)
         if disk.snapshot is None:
 
             def first() -> None:
-                self.keeper.adopt(roots(), bytes(32), version)
+                self.keeper.adopt(roots(), name.encode().ljust(32), version)
                 self.vat.keep(self.keeper)
 
             self.vat.run(first)

@@ -1,7 +1,9 @@
 """Actors and vats: references, promises, state, turns, churns, portraits. No I/O, no event loop."""
 
 from goblins_py.actors._behaviour import actor, become, live, value
+from goblins_py.actors._dormant import LostReferenceError, dormant_ref
 from goblins_py.actors._environment import PersistenceEnv, persistent_name
+from goblins_py.actors._far import PersistenceRegistry
 from goblins_py.actors._joiners import all_of, any_of, race, timeout
 from goblins_py.actors._keeper import GraphKeeper
 from goblins_py.actors._on import HandlerTurn, Resolver, make_promise, on, on_sever, resolver_for
@@ -30,6 +32,7 @@ from goblins_py.actors._reference import (
     NearOnly,
     Ref,
     Severable,
+    Source,
     is_near,
     is_remote,
     is_verified,
@@ -61,11 +64,13 @@ __all__ = [
     "Listen",
     "Listener",
     "Lost",
+    "LostReferenceError",
     "Message",
     "NearOnly",
     "Outcome",
     "Outgoing",
     "PersistenceEnv",
+    "PersistenceRegistry",
     "Portrait",
     "Promise",
     "Pursuit",
@@ -81,6 +86,7 @@ __all__ = [
     "Sender",
     "Severable",
     "Snapshot",
+    "Source",
     "Vat",
     "actor",
     "all_of",
@@ -88,6 +94,7 @@ __all__ = [
     "become",
     "call",
     "current_turn",
+    "dormant_ref",
     "implant",
     "is_near",
     "is_remote",

@@ -29,6 +29,7 @@ from goblins_py.actors._outgoing import (
     RemoteListen,
     RemoteSelect,
 )
+from goblins_py.actors._passable import near_only_error
 from goblins_py.actors._promise import (
     FRESH,
     Broken,
@@ -50,9 +51,9 @@ from goblins_py.actors._promise import (
     State,
     outcome_of,
 )
-from goblins_py.actors._reference import Connector, Ref
+from goblins_py.actors._reference import Connector, Ref, way_out
 from goblins_py.actors._turn import Work
-from goblins_py.errors import ActorError, NotPassableError, Refusal
+from goblins_py.errors import ActorError, Refusal
 
 __all__ = ["Junction"]
 
@@ -96,7 +97,11 @@ class Junction(Crossroads):
         if ref._home is not self:
             self._leave(message, ref)
         elif ref._connector is not None:
-            self._cross(message, ref, ref._connector)
+            if ref._connector.indirect:
+                message.target = cast("Promise[object]", ref._connector.lead(self))
+                self.route(message)
+            else:
+                self._cross(message, ref, ref._connector)
         else:
             self.queue.append(message)
 
@@ -149,7 +154,7 @@ class Junction(Crossroads):
     def _leave(self, message: Message, target: Ref[object] | Promise[object]) -> None:
         """To another vat, which answers from now on."""
         if message.near_only:
-            self._answer_broken(message, _near_only())
+            self._answer_broken(message, near_only_error())
             return
         if message.answer is not None:
             self.owed.discard(message.answer)
@@ -158,7 +163,7 @@ class Junction(Crossroads):
     def _cross(self, message: Message, target: Ref[object] | Promise[object], connector: Connector) -> None:
         """To a peer: from now on the answer is the peer's promise, and messages to it cross as well."""
         if message.near_only:
-            self._answer_broken(message, _near_only())
+            self._answer_broken(message, near_only_error())
             return
         message.target = target
         outgoing = RemoteSelect if type(message) is Select else RemoteDelivery
@@ -171,8 +176,7 @@ class Junction(Crossroads):
             answer._state = RemotePending(connector)
         elif isinstance(state, Pending):
             answer._state = RemotePending(connector)
-            for listener in state.listeners:
-                self.listen(answer, listener)
+            self._move(answer, state.listeners)
             for waiting in state.messages:
                 self.route(waiting)
 
@@ -199,12 +203,18 @@ class Junction(Crossroads):
             promise._state = self._new_state(promise, outcome)
             for message in state.messages:
                 self.route(message)
-            for listener in state.listeners:
-                self.listen(promise, listener)
+            self._move(promise, state.listeners)
         elif isinstance(state, RemotePending):
             new = self._new_state(promise, outcome)
             promise._state = self._detour(promise, state, new) if state.used else new
-            for listener in state.listeners:
+            self._move(promise, state.listeners)
+
+    def _move(self, promise: Promise[object], listeners: list[Listener]) -> None:
+        """The promise has become something else: listeners follow, but for those that stay."""
+        for listener in listeners:
+            if listener.stays:
+                listener.changed(self, promise)
+            else:
                 self.listen(promise, listener)
 
     def _new_state(self, promise: Promise[object], outcome: Outcome | Promise[object]) -> State:
@@ -276,7 +286,7 @@ class Junction(Crossroads):
     def _detour(self, promise: Promise[object], pending: RemotePending, new: State) -> State:
         """What a promise becomes to which messages have crossed."""
         if isinstance(new, Fulfilled) and isinstance(new.value, Ref):
-            beyond = new.value._connector
+            beyond = way_out(new.value)
         elif isinstance(new, Following):
             state = new.to._state if new.to._home is self else None
             beyond = state.connector if isinstance(state, RemotePending | Detour) else None
@@ -345,7 +355,7 @@ class Junction(Crossroads):
             case Fulfilled():
                 listener.notify(self, state)
             case Broken():
-                state.heard = True
+                state.heard = state.heard or not listener.stays
                 listener.notify(self, state)
             case Following():  # pragma: no cover - the end of a chain follows nothing
                 raise AssertionError("a chain of promises has no end")
@@ -388,7 +398,3 @@ class Junction(Crossroads):
 
 _DATA = ()
 """Any value that is no object."""
-
-
-def _near_only() -> NotPassableError:
-    return NotPassableError("an argument may be passed only to objects of the same vat")

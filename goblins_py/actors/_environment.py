@@ -15,7 +15,10 @@ from goblins_py.errors import UnknownObjectError, VersionMismatchError
 
 __all__ = ["OWN_LABELS", "PersistenceEnv", "persistent_name"]
 
-OWN_LABELS: Final = frozenset({"void", "null", "tagged", "record", "near", "encase", "broken", "value"})
+OWN_LABELS: Final = frozenset(
+    {"void", "null", "tagged", "record", "value"}
+    | {"near", "far", "remote", "severed", "promise", "encase", "broken", "lost", "pending"}
+)
 """Labels of the records that every portrait may hold."""
 
 
@@ -75,6 +78,8 @@ class PersistenceEnv:
     def _add(self, name: str, cls: type) -> None:
         if not (is_actor_class(cls) or cls.__dict__.get("__goblins_value__") is cls):
             raise TypeError(f"{cls.__name__} is neither an @actor nor a @value class")
+        if name.startswith("<"):
+            raise UnknownObjectError(f"names like {name!r} are kept for what is no user's object")
         self._claim(self._classes, name, cls)
         self._names.setdefault(cls, name)
 

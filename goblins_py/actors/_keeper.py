@@ -7,50 +7,62 @@ from memory is removed: nothing that is saved can hold it any more.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
-from weakref import ReferenceType
 
+from goblins_py.actors._durable import Durables, resolver_portrait
 from goblins_py.actors._environment import PersistenceEnv
-from goblins_py.actors._hooks import make_behaviour, state_of
+from goblins_py.actors._far import PersistenceRegistry
+from goblins_py.actors._found import Found
+from goblins_py.actors._hooks import state_of
+from goblins_py.actors._loans import Loans
+from goblins_py.actors._neighbours import Neighbours, Seen
+from goblins_py.actors._on import Resolver
+from goblins_py.actors._outgoing import Outgoing
+from goblins_py.actors._pins import Pins
 from goblins_py.actors._portrait import Delta, Portrait, Snapshot
-from goblins_py.actors._portray import Depicter, Reviver
-from goblins_py.actors._reference import Ref, bind
+from goblins_py.actors._portray import Depicter
+from goblins_py.actors._promise import Promise
+from goblins_py.actors._reference import Ref
+from goblins_py.actors._revival import Revival
 from goblins_py.actors._roots import Awaken, Roots, RootsPlan
+from goblins_py.actors._slots import SlotTable, Thing
 from goblins_py.actors._turn import Turn, no_turn, require_turn
-from goblins_py.actors._upgrade import upgraded, what_failed
+from goblins_py.actors._upgrade import what_failed
 from goblins_py.actors._vat import Keeper, Vat
-from goblins_py.errors import NotPortrayableError, StoreCorruptError, UpgradeFailedError
-from goblins_py.syrup import Map
+from goblins_py.errors import NotPortrayableError, UpgradeFailedError
 
 __all__ = ["GraphKeeper"]
-
-
-class _Slotted(ReferenceType[Ref[object]]):
-    """A weak reference that knows the slot of what it pointed to."""
-
-    __slots__ = ("slot",)
-    slot: int
 
 
 class GraphKeeper(Keeper):
     """Keeps the graph of one vat.
 
+    Args:
+        registry: of the persistent vats whose objects the graph may refer to.
+
     Attributes:
         roots: held as long as the vat lives.
+        vat_id: once there is a graph.
+        neighbours: the other vats.
     """
 
-    def __init__(self, env: PersistenceEnv, vat: Vat) -> None:
+    def __init__(self, env: PersistenceEnv, vat: Vat, *, registry: PersistenceRegistry | None = None) -> None:
         self._env = env
         self._vat = vat
-        self._known: dict[int, _Slotted] = {}
-        self._gone: deque[int] = deque()
+        self._slots = SlotTable()
         self._changed: dict[int, Portrait] = {}
-        self._found: list[Ref[object]] = []
-        self._next_slot = 0
-        self._depicter = Depicter(env, vat, self._slot_of)
+        self._found: list[Thing] = []
+        self._depicter = Depicter(env, vat, self)
+        self._durables = Durables(vat)
+        self._stale: set[int] = set()
         self._first: Delta | None = None
+        self.vat_id = b""
+        remove = self._slots.gone.append
+        pins = Pins(new_slot=self._slots.new, save=self._changed_at, remove=remove)
+        loans = Loans(new_slot=self._slots.new, save=self._changed_at, remove=remove)
+        self.neighbours = Neighbours(self, registry, pins=pins, loans=loans)
         self.roots: tuple[Ref[Any], ...] = ()
 
     @property
@@ -71,6 +83,9 @@ class GraphKeeper(Keeper):
         """
         slots = self._portray_roots(roots)
         self._first = Delta({}, vat_id=vat_id, roots_version=version, roots=slots)
+        self.vat_id = vat_id
+        with self.neighbours.waking():
+            pass
 
     def _portray_roots(self, roots: Roots) -> tuple[int, ...]:
         refs = roots if isinstance(roots, tuple) else (roots,)
@@ -93,6 +108,10 @@ class GraphKeeper(Keeper):
             self._portray_all(list(changed.values()), new=())
 
     def take_delta(self) -> Delta | None:
+        self._durables.listen_elsewhere()
+        self._portray_settled()
+        self._portray_stale()
+        self.neighbours.prepare_release()
         removed = self._take_gone()
         portraits, self._changed = self._changed, {}
         first, self._first = self._first, None
@@ -105,51 +124,147 @@ class GraphKeeper(Keeper):
         )
 
     def _take_gone(self) -> frozenset[int]:
-        removed = set()
-        while self._gone:
-            slot = self._gone.popleft()
-            self._known.pop(slot, None)
+        removed = set[int]()
+        while self._slots.gone:
+            slot = self._slots.gone.popleft()
+            self._slots.drop(slot)
             self._changed.pop(slot, None)
+            self._durables.drop(slot)
+            self.neighbours.dropped(slot)
             removed.add(slot)
+        if removed and self.neighbours.registry is not None:
+            self._changed.update(self._slots.marked(removed))
         return frozenset(removed)
 
-    def _portray_all(self, changed: list[Ref[object]], *, new: tuple[Ref[Any], ...]) -> tuple[int, ...]:
-        first_new_slot = self._next_slot
+    def tidy(self) -> bool:
+        return self.neighbours.tidy() or bool(self._slots.gone)
+
+    def closed(self) -> None:
+        if self.neighbours.registry is not None:
+            self.neighbours.registry.left(self)
+        self.neighbours.pins.clear()
+
+    def _portray_settled(self) -> None:
+        """Promises that settled after the turn that changed them, if any did; this fails nobody."""
+        for promise in self._durables.take_settled():
+            try:
+                self._portray_all([promise], new=())
+            except NotPortrayableError as error:
+                self._durables.give_up(promise, error)
+                self._portray_all([promise], new=())
+
+    def _portray_stale(self) -> None:
+        """Objects that hold what may be saved by now; also this fails nobody."""
+        if not self._stale:
+            return
+        stale, self._stale = self._stale, set()
+        for slot in stale:
+            thing = self._slots.at(slot)
+            if thing is not None:
+                with suppress(NotPortrayableError):
+                    self._portray_all([thing], new=())
+
+    def _portray_all(self, changed: list[Thing], *, new: tuple[Ref[Any], ...]) -> tuple[int, ...]:
+        first_new_slot = self._slots.following
         portraits: dict[int, Portrait] = {}
+        seen: dict[int, Seen] = {}
         self._found = changed
         try:
-            slots = tuple(self._slot_of(ref) for ref in new)
-            for ref in self._found:  # grows while it is read
-                portraits[cast(int, ref._slot)] = self._portray(ref)
+            slots = tuple(self.slot_of(ref) for ref in new)
+            for thing in self._found:  # grows while it is read
+                slot = self.slot_of(thing)
+                if self.neighbours.registry is not None:
+                    seen[slot] = self.neighbours.watch()
+                portraits[slot] = self._portray(thing)
         except BaseException:
             self._forget_since(first_new_slot)
             raise
         finally:
             self._found = []
         self._changed.update(portraits)
+        for slot, each in seen.items():
+            self.neighbours.portrayed(slot, each)
         return slots
 
-    def _slot_of(self, ref: Ref[object]) -> int:
-        if ref._slot is None:
-            ref._slot = self._next_slot
-            self._next_slot += 1
-            self._know(ref, ref._slot)
-            self._found.append(ref)
-        return ref._slot
+    def slot_of(self, thing: Thing) -> int:
+        """See `Slots`."""
+        slot = thing._slot if isinstance(thing, Ref) else self._durables.slot_of(thing)
+        if slot is None:
+            slot = self._slots.new()
+            if isinstance(thing, Ref):
+                thing._slot = slot
+            else:
+                self._durables.keep(thing, slot)
+            self._slots.know(thing, slot)
+            self._found.append(thing)
+        return slot
 
-    def _know(self, ref: Ref[object], slot: int) -> None:
-        weak = _Slotted(ref, lambda dead: self._gone.append(dead.slot))
-        weak.slot = slot
-        self._known[slot] = weak
+    def kept_slot(self, promise: Promise[Any]) -> int | None:
+        """See `Slots`."""
+        return self._durables.slot_of(promise)
+
+    def written_far(self, ref: Ref[Any]) -> object:
+        """See `Slots`."""
+        return self.neighbours.written(ref)
+
+    def _changed_at(self, slot: int, portrait: Portrait) -> None:
+        self._changed[slot] = portrait
+
+    # --- for the neighbours: see `Neighbour` ---------------------------------------------
+
+    @property
+    def vat(self) -> Vat:
+        """The vat."""
+        return self._vat
+
+    @property
+    def slots_given(self) -> int:
+        """How many slots there are, used or not."""
+        return self._slots.following
+
+    def is_durable(self, slot: int) -> bool:
+        """Has this slot been given for good?"""
+        return slot < self.neighbours.durable
+
+    def outbox(self) -> list[Outgoing]:
+        """What leaves the vat with this churn."""
+        return self._vat.outbox
+
+    def living(self) -> dict[int, Ref[Any]]:
+        """Saved objects that are in memory, by slot."""
+        return self._slots.living()
+
+    def living_at(self, slot: int) -> Ref[Any] | None:
+        """One of them."""
+        thing = self._slots.at(slot)
+        return thing if isinstance(thing, Ref) else None
+
+    def enlist(self, ref: Ref[object]) -> bool:
+        """Give an object a slot, and save it; False if it cannot be saved."""
+        try:
+            self._portray_all([], new=(ref,))
+        except NotPortrayableError:
+            return False
+        return True
+
+    def refresh(self, slots: set[int]) -> None:
+        """Have the portraits at these slots taken again."""
+        self._stale |= slots
 
     def _forget_since(self, first_new_slot: int) -> None:
-        for slot in range(first_new_slot, self._next_slot):
-            ref = self._known.pop(slot)()
-            if ref is not None:
-                ref._slot = None
-        self._next_slot = first_new_slot
+        for slot, thing in self._slots.forget_since(first_new_slot):
+            if isinstance(thing, Ref):
+                thing._slot = None
+            self._durables.drop(slot)
 
-    def _portray(self, ref: Ref[object]) -> Portrait:
+    def _portray(self, thing: Thing) -> Portrait:
+        if type(thing) is Ref:  # most are
+            return self._portray_object(thing)
+        if isinstance(thing, Resolver):
+            return resolver_portrait(thing, self._depicter)
+        return self._durables.portrait(cast("Promise[Any]", thing), self._depicter)
+
+    def _portray_object(self, ref: Ref[object]) -> Portrait:
         cls = type(ref._behaviour)
         name = self._env.name_of(cls)
         if name is None:
@@ -181,69 +296,42 @@ class GraphKeeper(Keeper):
         """
         turn = require_turn()
         upgrade = plan.upgrade_from(snapshot.roots_version)
-        with no_turn():
-            self._revive_all(snapshot)
-        turn.effects.append(Awaken(list(self._known.values()), thorough=upgrade is not None))
-        if upgrade is not None:
-            saved = snapshot.roots_version
-            try:
-                slots = self._portray_roots(upgrade(saved, self.given_roots))
-                self.check(turn)
-            except Exception as error:
-                versions = f"from version {saved} to {plan.version}"
-                raise UpgradeFailedError(
-                    f"the roots cannot be upgraded {versions}: {what_failed(error)}"
-                ) from error
-            self._first = Delta({}, roots_version=plan.version, roots=slots)
+        self.vat_id = snapshot.vat_id
+        with self.neighbours.waking():
+            with no_turn():
+                self._revive_all(snapshot)
+            turn.effects.append(Awaken(self._slots.objects(), thorough=upgrade is not None))
+            if upgrade is not None:
+                self._upgrade_roots(turn, plan, snapshot.roots_version)
         turn.change(self._vat, "keeper", self)
+        self.neighbours.greet()
+
+    def _upgrade_roots(self, turn: Turn, plan: RootsPlan, saved: int) -> None:
+        try:
+            slots = self._portray_roots(cast(Any, plan.upgrade)(saved, self.given_roots))
+            self.check(turn)
+        except Exception as error:
+            versions = f"from version {saved} to {plan.version}"
+            raise UpgradeFailedError(
+                f"the roots cannot be upgraded {versions}: {what_failed(error)}"
+            ) from error
+        self._first = Delta({}, roots_version=plan.version, roots=slots)
 
     def _revive_all(self, snapshot: Snapshot) -> None:
-        self._next_slot = max(snapshot.portraits, default=-1) + 1
-        refs: dict[int, Ref[object]] = {}
-        held: list[int] = []
-
-        def ref_at(slot: int) -> Ref[object]:
-            ref = refs.get(slot)
-            if ref is None:
-                if slot not in snapshot.portraits:
-                    raise StoreCorruptError(f"a portrait refers to slot {slot}, which holds nothing")
-                ref = refs[slot] = Ref(self._vat)
-                ref._slot = slot
-                self._know(ref, slot)
-            held.append(slot)
-            return ref
-
-        reviver = Reviver(self._env, self._vat, ref_at)
-        self.roots = tuple(ref_at(slot) for slot in snapshot.roots)
-        waiting = list(dict.fromkeys(held))
-        reached = set(waiting)
-        for slot in waiting:  # grows while it is read
-            held.clear()
-            portrait = snapshot.portraits[slot]
-            cls = self._env.actor_named(portrait.name)
-            state = reviver.state(portrait.state)
-            if reviver.aged or not self._env.is_present(cls, portrait.name, portrait.version):
-                portrait = self._changed[slot] = self._upgrade(cls, portrait, state)
-                held.clear()  # an upgrade may have dropped references, and what they led to
-                state = reviver.state(portrait.state)
-            behaviour = make_behaviour(cls, portrait.name, state)
-            bind(refs[slot], behaviour)
-            refs[slot]._behaviour = behaviour
-            waiting += (each for each in dict.fromkeys(held) if each not in reached)
-            reached.update(held)
-        self._gone.extend(slot for slot in snapshot.portraits if slot not in reached)
-
-    def _upgrade(self, cls: Any, portrait: Portrait, state: Mapping[str, object]) -> Portrait:
-        """The portrait under the present name and version."""
-        state = upgraded(cls, portrait.name, portrait.version, Map(state))
-        try:
-            written = self._depict(state)
-        except NotPortrayableError as error:
-            raise UpgradeFailedError(
-                f"{portrait.name}, upgraded from version {portrait.version} to {cls.__goblins_version__},"
-                f" cannot be saved: {error}"
-            ) from error
-        return Portrait(self._env.name_of(cls) or portrait.name, cls.__goblins_version__, written)
+        marks = self._slots.start(snapshot.portraits)
+        self.neighbours.start()
+        found = Found(
+            self._vat,
+            snapshot.portraits,
+            self._durables,
+            know=self._slots.know,
+            new_ref=self.neighbours.new_ref,
+            far=self.neighbours.far_ref,
+        )
+        revival = Revival(self._env, found, self._durables, neighbours=self.neighbours, depict=self._depict)
+        self.roots, gone = revival.run(snapshot)
+        self._changed.update(revival.upgraded)
+        self._slots.gone.extend(gone - marks)
 
 
 def _owner(change: tuple[object, str, object]) -> Ref[object] | None:

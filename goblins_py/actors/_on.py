@@ -28,7 +28,16 @@ from goblins_py.actors._turn import Effect, Home, Turn, require_turn
 from goblins_py.errors import Refusal, RemoteError
 from goblins_py.syrup import Symbol
 
-__all__ = ["HandlerTurn", "Resolver", "make_promise", "on", "on_sever", "resolver_for"]
+__all__ = [
+    "HandlerTurn",
+    "Resolver",
+    "make_promise",
+    "on",
+    "on_sever",
+    "promise_of",
+    "resolver_for",
+    "resolves",
+]
 
 T = TypeVar("T")
 
@@ -94,6 +103,16 @@ def make_promise() -> tuple[Promise[Any], Resolver[Any]]:
 def resolver_for(promise: Promise[Any]) -> Resolver[Any]:
     """Another resolver of a promise; for CapTP, whose questions are exported as resolvers."""
     return Resolver(promise._home, _Resolution(promise))
+
+
+def promise_of(resolver: Resolver[Any]) -> Promise[object]:
+    """The promise that it settles."""
+    return cast(_Resolution, resolver._behaviour).promise
+
+
+def resolves(resolver: Resolver[Any], promise: Promise[Any]) -> None:
+    """Say what a resolver settles that was made without; for those who restore it."""
+    resolver._behaviour = _Resolution(promise)
 
 
 @overload

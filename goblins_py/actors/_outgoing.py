@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Protocol, cast
 
 from goblins_py.actors._promise import (
     Broken,
+    Fulfilled,
     Listener,
     Message,
     Outcome,
@@ -33,6 +35,7 @@ __all__ = [
     "RemoteForget",
     "RemoteListen",
     "RemoteSelect",
+    "carried",
 ]
 
 
@@ -171,6 +174,15 @@ class _Notify(Effect):
 
     def commit(self, vat: Home) -> None:
         self.listener.notify(vat, self.outcome)
+
+
+def carried(item: Effect) -> Iterator[object]:
+    """The values that reach another vat with what is posted to it."""
+    if isinstance(item, Message):
+        yield from item.args
+        yield from (item.kwargs or {}).values()
+    elif isinstance(item, Resolve | _Notify) and isinstance(item.outcome, Fulfilled):
+        yield item.outcome.value
 
 
 class Relay(OutsideListener):

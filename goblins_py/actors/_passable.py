@@ -21,6 +21,7 @@ __all__ = [
     "crossed",
     "is_behaviour",
     "is_value",
+    "near_only_error",
     "passable",
     "passable_args",
     "passable_kwargs",
@@ -230,3 +231,8 @@ _CONVERT: Final[dict[type, Callable[[Any, int], object]]] = {
     Tagged: _tagged,
     Record: _record,
 }
+
+
+def near_only_error() -> NotPassableError:
+    """What is told when a message with a `NearOnly` argument was to leave its vat."""
+    return NotPassableError("an argument may be passed only to objects of the same vat")

@@ -8,21 +8,25 @@
 | an instance of a `@value` class | `<value name {field: ...}>`, then its version if that is not 0 |
 | another leaf that the environment knows (a locator, a sturdyref) | its own record |
 | a near reference | `<near slot>` |
-| a settled promise | `<encase value>` or `<broken text>` |
+| a reference to an object of another persistent vat | `<far vat-id slot>` |
+| a reference to a peer's object | `<remote mycapn sturdyref>`, or `<severed why>`: it cannot be had again |
+| a settled promise | `<encase value>` or `<broken text>`, or `<lost why>` |
+| another promise | `<promise slot>`, see `_durable` |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import attrs
 
+from goblins_py.actors._dormant import LostReferenceError, lost_ref
 from goblins_py.actors._environment import PersistenceEnv
 from goblins_py.actors._hooks import check_fit
 from goblins_py.actors._passable import is_value
 from goblins_py.actors._promise import Broken, Detour, Following, Fulfilled, Promise, State
-from goblins_py.actors._reference import Ref
+from goblins_py.actors._reference import Ref, Source
 from goblins_py.actors._turn import Home
 from goblins_py.actors._upgrade import upgraded
 from goblins_py.errors import (
@@ -32,9 +36,9 @@ from goblins_py.errors import (
     StoreCorruptError,
     UpgradeFailedError,
 )
-from goblins_py.syrup import Map, Null, Record, Symbol, Tagged
+from goblins_py.syrup import Leaf, Map, Null, Record, Symbol, Tagged
 
-__all__ = ["Depicter", "Reviver"]
+__all__ = ["Depicter", "Reviver", "last_of", "record"]
 
 MAX_DEPTH: Final = 128
 """Levels of nesting in one written field; less than what stores read back."""
@@ -44,22 +48,65 @@ _VOID: Final = Record(Symbol("void"), ())
 _NULL: Final = Record(Symbol("null"), ())
 
 
-def _record(label: str, *fields: object) -> Record:
+def record(label: str, *fields: object) -> Record:
+    """One of ours."""
     return Record(Symbol(label), fields)
+
+
+def last_of(promise: Promise[object], home: Home) -> tuple[Promise[object], State | None]:
+    """The promise that this one has come to, as far as its vat knows, and its state: None in another vat."""
+    while promise._home is home:
+        state = promise._state
+        if isinstance(state, Detour):
+            state = state.became
+        if not isinstance(state, Following):
+            return promise, state
+        promise = state.to
+    return promise, None
+
+
+class Slots(Protocol):
+    """What is asked about things that have portraits of their own."""
+
+    def slot_of(self, thing: Ref[Any] | Promise[Any]) -> int:
+        """The slot of a near reference or promise; a new one if it has none yet."""
+
+    def kept_slot(self, promise: Promise[Any]) -> int | None:
+        """The slot of a promise, if it has one."""
+
+    def written_far(self, ref: Ref[Any]) -> object:
+        """How a reference to another vat's object is written. Raises `NotPortrayableError`."""
+
+
+class Finder(Protocol):
+    """What is asked when references and promises are read."""
+
+    def ref_at(self, slot: int) -> Ref[Any]:
+        """The reference of a slot, maybe of an object that is not there yet. Raises `StoreCorruptError`."""
+
+    def promise_at(self, slot: int) -> Promise[Any]:
+        """The promise of a slot, likewise."""
+
+    def far_ref(self, vat_id: bytes, slot: int) -> Ref[Any]:
+        """The reference to an object of another vat."""
+
+    def remote_ref(self, source: Source) -> Ref[Any]:
+        """The dormant reference that this enlivens: one for equal sources."""
 
 
 class Depicter:
     """Writes state values.
 
     Args:
-        slot_of: gives the slot of a near reference; a new one if it has none yet.
+        slots: gives the slots of near references and promises.
     """
 
-    def __init__(self, env: PersistenceEnv, home: Home, slot_of: Callable[[Ref[object]], int]) -> None:
+    def __init__(self, env: PersistenceEnv, home: Home, slots: Slots) -> None:
         self._env = env
         self._home = home
-        self._slot_of = slot_of
+        self._slots = slots
         self._depth = 0
+        self._keys = 0
 
     def depict(self, value: Any) -> object:
         """The Syrup value. Raises `NotPortrayableError`, without any value in its text."""
@@ -86,27 +133,33 @@ class Depicter:
         return self._value(value)
 
     def _reference(self, ref: Ref[object]) -> object:
-        if ref._connector is not None:
-            raise NotPortrayableError("a live remote reference cannot be saved: keep its sturdyref")
-        if ref._home is not self._home:
-            raise NotPortrayableError("a reference to an object of another vat cannot be saved")
-        return _record("near", self._slot_of(ref))
+        if ref._connector is None:
+            if ref._home is self._home:
+                return record("near", self._slots.slot_of(ref))
+            return self._slots.written_far(ref)
+        if self._keys:
+            raise NotPortrayableError("a remote reference is no key of a map and no member of a set")
+        source = ref._connector.saved_as(ref)
+        if isinstance(source, str):
+            return record("severed", source)
+        return record("remote", self.depict(source.enlivener), self.depict(source.leaf))
 
     def _promise(self, promise: Promise[object]) -> object:
-        state: State | None = promise._state
-        while promise._home is self._home and isinstance(state, Following | Detour):
-            if isinstance(state, Detour):
-                state = state.became
-            else:
-                promise = state.to
-                state = promise._state
-        if promise._home is not self._home:
-            state = None
+        slot = self._slots.kept_slot(promise)
+        if slot is None:
+            _, state = last_of(promise, self._home)
+            if isinstance(state, Fulfilled | Broken):
+                return self.settled(state)
+            slot = self._slots.slot_of(promise)
+        return record("promise", slot)
+
+    def settled(self, state: Fulfilled | Broken) -> object:
+        """What a promise has become."""
         if isinstance(state, Fulfilled):
-            return _record("encase", self.depict(state.value))
-        if isinstance(state, Broken):
-            return _record("broken", _what_broke(state.reason))
-        raise NotPortrayableError("a promise that has not settled cannot be saved")
+            return record("encase", self.depict(state.value))
+        if isinstance(state.reason, LostReferenceError):
+            return record("lost", state.reason.why)
+        return record("broken", _what_broke(state.reason))
 
     def _value(self, value: Any) -> object:
         cls = type(value)
@@ -119,7 +172,7 @@ class Depicter:
             field.name: self.depict(getattr(value, field.name)) for field in attrs.fields(cast(Any, cls))
         }
         version: int = cls.__goblins_version__
-        return _record("value", name, Map(fields), *([version] if version else ()))
+        return record("value", name, Map(fields), *([version] if version else ()))
 
     def _leaf(self, value: Any) -> object:
         record: Record = value.to_record()
@@ -132,7 +185,7 @@ class Depicter:
 
     def members(self, values: Any) -> object:
         """Of a set; those that are written alike would be one after a restart."""
-        written = frozenset([self.depict(item) for item in values])
+        written = frozenset([self._key(item) for item in values])
         if len(written) != len(values):
             raise NotPortrayableError("two members of a set would be saved as one")
         return written
@@ -140,9 +193,16 @@ class Depicter:
     def items(self, items: Any) -> object:
         """Of a map, likewise."""
         try:
-            return Map([(self.depict(key), self.depict(item)) for key, item in items.items()])
+            return Map([(self._key(key), self.depict(item)) for key, item in items.items()])
         except TypeError:
             raise NotPortrayableError("two keys of a map would be saved as one") from None
+
+    def _key(self, key: Any) -> object:
+        self._keys += 1
+        try:
+            return self.depict(key)
+        finally:
+            self._keys -= 1
 
 
 class _BrokenBeforeError(ActorError):
@@ -163,8 +223,8 @@ _WRITERS: Final[dict[type, Callable[[Depicter, Any], object]]] = {
     tuple: lambda depicter, value: tuple(depicter.depict(item) for item in value),
     frozenset: Depicter.members,
     Map: Depicter.items,
-    Tagged: lambda depicter, value: _record("tagged", value.tag, depicter.depict(value.value)),
-    Record: lambda depicter, value: _record(
+    Tagged: lambda depicter, value: record("tagged", value.tag, depicter.depict(value.value)),
+    Record: lambda depicter, value: record(
         "record", depicter.depict(value.label), tuple(depicter.depict(field) for field in value.fields)
     ),
 }
@@ -174,16 +234,16 @@ class Reviver:
     """Reads what a Depicter wrote.
 
     Args:
-        ref_at: gives the reference of a slot, maybe of an object that is not there yet.
+        find: gives references and promises.
 
     Attributes:
         aged: the value of a former version or name that was read last in this state; empty if none was.
     """
 
-    def __init__(self, env: PersistenceEnv, home: Home, ref_at: Callable[[int], Ref[object]]) -> None:
+    def __init__(self, env: PersistenceEnv, home: Home, find: Finder) -> None:
         self.env = env
         self.home = home
-        self.ref_at = ref_at
+        self.find = find
         self.aged = ""
 
     def state(self, written: Mapping[str, object]) -> Mapping[str, object]:
@@ -235,6 +295,13 @@ class Reviver:
         except (TypeError, ValueError, LookupError, AttributeError):
             raise StoreCorruptError("a portrait holds a malformed value") from None
 
+    def remote(self, enlivener: Any, leaf: Any) -> object:
+        """A reference to a peer's object."""
+        found, key = self.revive(enlivener), self.revive(leaf)
+        if not isinstance(found, Ref) or not isinstance(key, Leaf):
+            raise TypeError
+        return self.find.remote_ref(Source(found, key))
+
     def _fields(self, fields: Mapping[str, object]) -> Mapping[str, object]:
         return {field: self.revive(value) for field, value in fields.items()}
 
@@ -254,7 +321,12 @@ _READERS: Final[dict[str, Callable[..., object]]] = {
     "null": lambda reviver: Null,
     "tagged": lambda reviver, tag, value: Tagged(tag, reviver.revive(value)),
     "record": lambda reviver, label, fields: Record(label, tuple(reviver.revive(field) for field in fields)),
-    "near": lambda reviver, slot: reviver.ref_at(slot),
+    "near": lambda reviver, slot: reviver.find.ref_at(slot),
+    "promise": lambda reviver, slot: reviver.find.promise_at(slot),
+    "far": lambda reviver, vat_id, slot: reviver.find.far_ref(vat_id, slot),
+    "remote": Reviver.remote,
+    "severed": lambda reviver, why: lost_ref(reviver.home, why),
+    "lost": lambda reviver, why: Promise(reviver.home, Broken(LostReferenceError(why), heard=True)),
     "encase": lambda reviver, value: Promise(reviver.home, Fulfilled(reviver.revive(value))),
     "broken": lambda reviver, text: Promise(reviver.home, Broken(_BrokenBeforeError(text), heard=True)),
     "value": Reviver.value,

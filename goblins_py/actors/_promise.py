@@ -137,15 +137,20 @@ class Listener(ABC):
     Attributes:
         in_order: it also wants to know that all that was sent to the promise before has arrived.
         abroad: a peer waits by it.
+        stays: it waits for just this promise, not for what that follows, and is nobody who hears of a break.
     """
 
     __slots__ = ()
     in_order: bool = False
     abroad: bool = False
+    stays: bool = False
 
     def owns(self, promise: Promise[object]) -> bool:
         """Is it the peer that will settle this promise? Then it waits for itself, and is told so."""
         return False
+
+    def changed(self, vat: Home, promise: Promise[object]) -> None:  # noqa: B027 - most do not stay
+        """One that stays: the promise has another state, where it does not wait any more. As `notify`."""
 
     @abstractmethod
     def notify(self, vat: Home, outcome: Outcome) -> None:

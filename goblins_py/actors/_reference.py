@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Any, Generic, NoReturn, TypeVar
 from weakref import ReferenceType
 
+import attrs
+
 from goblins_py.actors._turn import Home, current_turn, require_turn
 from goblins_py.errors import ActorError, NoCurrentTurnError
 from goblins_py.syrup import Leaf, Symbol
@@ -17,6 +19,7 @@ __all__ = [
     "NearOnly",
     "Ref",
     "Severable",
+    "Source",
     "bind",
     "is_near",
     "is_remote",
@@ -24,6 +27,7 @@ __all__ = [
     "message_name",
     "method_symbol",
     "ref_to",
+    "way_out",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -55,9 +59,25 @@ class Connector(ABC):
     All calls are made on the thread of the references' home vat, outside of turns, when the
     churn that caused them is released. `target` and `message` are a Ref or Promise and a Message;
     they are typed by those who know them.
+
+    Attributes:
+        indirect: messages never get here, but go where `lead` says.
     """
 
     __slots__ = ()
+    indirect: bool = False
+
+    def lead(self, home: Home) -> object:
+        """Of an indirect one: the promise that a message goes on to. Between turns."""
+        raise NotImplementedError
+
+    def behind(self) -> Ref[Any] | None:
+        """Of an indirect one: the reference that it leads to, as far as that is known."""
+        return None
+
+    def saved_as(self, ref: object) -> Source | str:
+        """How a reference that is connected so can be had again after a restart; or why it cannot."""
+        return "it was a live reference to an object of a peer, of which no sturdyref was known"
 
     @property
     def verified(self) -> bool:
@@ -98,6 +118,18 @@ class Connector(ABC):
     @abstractmethod
     def watch(self, listener: Severable) -> None:
         """Tell the listener when the connection ends; at once if it has."""
+
+
+@attrs.frozen
+class Source:
+    """How a remote reference was had, and can be had again: `send(enlivener).enliven(leaf)`.
+
+    Attributes:
+        enlivener: a mycapn, say. leaf: a sturdyref, say; may be a secret.
+    """
+
+    enlivener: Ref[Any]
+    leaf: Leaf = attrs.field(repr=False)
 
 
 class _NearMethod:
@@ -237,6 +269,12 @@ def is_verified(ref: object) -> bool:
 def is_remote(ref: object) -> bool:
     """Is this a reference to an object of another process? (Never of a promise.)"""
     return isinstance(ref, Ref) and ref._connector is not None
+
+
+def way_out(ref: Ref[Any]) -> Connector | None:
+    """What messages to it cross by; None if they stay in this process, at first at least."""
+    connector = ref._connector
+    return None if connector is None or connector.indirect else connector
 
 
 @lru_cache(maxsize=4096)

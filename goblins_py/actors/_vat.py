@@ -50,6 +50,13 @@ class Keeper(ABC):
     def take_delta(self) -> Delta | None:
         """What changed since the last call."""
 
+    def tidy(self) -> bool:
+        """Called about once a second, between churns: is there anything to save or tell without a message?"""
+        return False
+
+    def closed(self) -> None:  # noqa: B027 - most have nobody to tell
+        """The vat was closed."""
+
 
 class Phase(Enum):
     """The life of a vat."""
@@ -125,8 +132,9 @@ class Vat(Junction):
             return None
         if self.unheard:
             self._report_unheard()
+        delta = None if self.keeper is None else self.keeper.take_delta()  # first: it may add to the outbox
         outbox, self.outbox = self.outbox, []
-        return Churn(outbox, None if self.keeper is None else self.keeper.take_delta())
+        return Churn(outbox, delta)
 
     def _begin_churn(self, item: Effect) -> None:
         if isinstance(item, Message) and item.answer is not None and item.answer._home is not self:
@@ -145,6 +153,7 @@ class Vat(Junction):
             return []
         self._phase = Phase.CLOSED
         if self.keeper is not None:
+            self.keeper.closed()
             for lost in self.outbox:  # of a churn that was cut: nothing of it is saved
                 lost.drop(self.closed_error())
             self.outbox = []

@@ -7,6 +7,8 @@ somebody sent: what cannot be sent breaks the promise of its answer.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 from weakref import ReferenceType, WeakKeyDictionary, WeakSet
 
@@ -284,17 +286,12 @@ class Outbound:
         if position:
             self._spent[position] = self._spent.get(position, 0) + count
 
-    def collect(self) -> None:
-        """Tell the peer what we hold no more, in one message each; and which promises will never settle.
+    def take_garbage(self) -> Callable[[], None]:
+        """Take what we hold no more, and which promises will never settle: a function that tells the peer.
 
-        And ask after those that we have waited for for some time.
+        It also asks after those that we have waited for for some time.
         """
-        for promise in self._chases.due():
-            if promise in self.waiting:
-                self._chase_on(promise, ())
-        while self.lost:
-            self.unanswered -= 1
-            self._settle(self.lost.popleft(), Broken(Refusal(_NEVER), heard=True))
+        lost = [self.lost.popleft() for _ in range(len(self.lost))]
         answers = []
         for entry in self._references.imports.take_collected():
             if entry.kind is HeldKind.IMPORT:
@@ -303,6 +300,19 @@ class Outbound:
                 answers.append(entry.position)
             entry.count = 0
         spent, self._spent = self._spent, {}
+        return partial(self._tell_garbage, lost, answers, spent)
+
+    def _tell_garbage(self, lost: list[int], answers: list[int], spent: dict[int, int]) -> None:
+        """In one message each."""
+        for promise in self._chases.due():
+            if promise in self.waiting:
+                self._chase_on(promise, ())
+        for resolver in lost:
+            self.unanswered -= 1
+            self._settle(resolver, Broken(Refusal(_NEVER), heard=True))
+        for position, count in self._spent.items():  # the resolvers, among others
+            spent[position] = spent.get(position, 0) + count
+        self._spent = {}
         if self._severed is not None:
             return
         if answers:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from goblins_py.actors import Connector, Promise, Ref, RemotePending, Vat, resolver_for
+from goblins_py.actors import Connector, Promise, Ref, RemotePending, Source, Vat, resolver_for
 from goblins_py.captp._dialects import OURS, Dialect, check, disordered, encode_ordered
 from goblins_py.captp._handoff import HandoffSession, make_give
 from goblins_py.captp._limits import SessionLimits
@@ -51,6 +52,7 @@ class SessionReferences:
         bootstrap: the peer's bootstrap object.
         receiver: the session itself, once started, as the one that gives are made for.
         on_give: makes a promise of a give that has come.
+        sources: how references were had, the first way that is known; also good once the session is severed.
         dialect: how the peer is written to; ours until it shows another.
     """
 
@@ -63,6 +65,7 @@ class SessionReferences:
         self.answers: dict[int, Promise[object]] = {}
         self.bootstrap: Ref[Any] = Ref(home, None, connector)
         self.imports.add(self.bootstrap, 0)
+        self.sources: WeakKeyDictionary[Ref[Any], Source] = WeakKeyDictionary()
         self.dialect: Dialect = OURS
         self._written: list[int] = []
         self._given: list[tuple[HandoffSession, bytes, Ref[object]]] = []
@@ -120,6 +123,8 @@ class SessionReferences:
 
     def describe(self, thing: Remote) -> Value:
         """The descriptor of something that is being written. Raises `NotPassableError`."""
+        if isinstance(thing, Ref) and thing._connector is not None and thing._connector.indirect:
+            thing = thing._connector.behind() or thing  # straight to the object, if it is awake
         entry = self.imports.find(thing)
         if entry is not None and entry.kind is HeldKind.IMPORT:
             return Record(_YOUR_EXPORT, (entry.position,))

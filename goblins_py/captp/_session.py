@@ -19,6 +19,7 @@ from goblins_py.actors import (
     Resolve,
     Select,
     Severable,
+    Source,
     Vat,
     reconnect,
 )
@@ -364,6 +365,9 @@ class Session(Connector, HandoffSession):
     def chase(self, promise: object, path: tuple[bytes, ...]) -> None:
         self._outbound.chase(cast("Promise[object]", promise), path)
 
+    def saved_as(self, ref: object) -> Source | str:
+        return self.references.sources.get(cast("Ref[Any]", ref)) or super().saved_as(ref)
+
     def watch(self, listener: Severable) -> None:
         if self.state is not SessionState.SEVERED or self.in_limbo:
             self._watchers.append(listener)
@@ -384,12 +388,9 @@ class Session(Connector, HandoffSession):
         """Is there anything for `collect` to do?"""
         return self._outbound.has_garbage
 
-    def collect(self) -> None:
-        """Tell the peer what we hold no more, in one message each; and look for cycles of promises.
-
-        To be called now and then, as long as there is something to do.
-        """
-        self._outbound.collect()
+    def collect(self) -> Callable[[], None]:
+        """Take what we hold no more: a function that tells the peer; call it now and then."""
+        return self._outbound.take_garbage()
 
 
 def _printable(text: str) -> str:

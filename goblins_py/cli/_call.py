@@ -35,14 +35,18 @@ class Request:
     Attributes:
         message: the arguments; the method's symbol, if one is named, is the first.
         timeout: seconds for all of it; None waits for ever.
+        insecure: whoever is on the way may listen, if the netlayer lets them.
     """
 
     sturdyref: Sturdyref
     message: tuple[object, ...]
     timeout: float | None
+    insecure: bool = False
 
 
-def make_request(uri: str, method: str | None, args: Sequence[str], *, timeout: float) -> Request:
+def make_request(
+    uri: str, method: str | None, args: Sequence[str], *, timeout: float, insecure: bool = False
+) -> Request:
     """Read the command line; nothing is sent yet. Raises `Failure`."""
     try:
         sturdyref = Sturdyref.from_uri(uri)
@@ -57,7 +61,7 @@ def make_request(uri: str, method: str | None, args: Sequence[str], *, timeout: 
         message = (*name, *map(read_argument, args))
     except (ValueError, TypeError) as error:
         raise Failure(ExitCode.USAGE, printable(f"bad argument: {error}")) from None
-    return Request(sturdyref, message, timeout or None)
+    return Request(sturdyref, message, timeout or None, insecure)
 
 
 def call(request: Request) -> object:
@@ -74,17 +78,18 @@ async def _call(request: Request) -> object:
     async with open_vat("goblins call") as vat:
         try:
             with trio.fail_after(limit):
-                target = await _reach(vat, request.sturdyref)
+                target = await _reach(vat, request)
                 doing = "waiting for the answer"
                 return await _send(vat, target, request)
         except trio.TooSlowError:
             raise Failure(ExitCode.TIMED_OUT, f"timed out after {limit:g} s while {doing}") from None
 
 
-async def _reach(vat: OpenVat, sturdyref: Sturdyref) -> object:
-    mycapn = await vat.run(spawn_dialling_mycapn, sturdyref.peer)
+async def _reach(vat: OpenVat, request: Request) -> object:
+    peer, insecure = request.sturdyref.peer, request.insecure
+    mycapn = await vat.run(lambda: spawn_dialling_mycapn(peer, insecure=insecure))
     try:
-        target: object = await vat.send(mycapn).enliven(sturdyref)
+        target: object = await vat.send(mycapn).enliven(request.sturdyref)
     except NetlayerError as error:
         raise Failure(ExitCode.UNREACHABLE, one_line(error)) from None
     except SessionSeveredError as error:

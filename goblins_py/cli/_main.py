@@ -11,7 +11,7 @@ from typing import NoReturn
 import rich_click as click
 
 from goblins_py.cli._arguments import ArgumentCommand, read_uri
-from goblins_py.cli._failure import ExitCode, Failure
+from goblins_py.cli._failure import Failure
 from goblins_py.cli._relay_commands import relay
 from goblins_py.cli._store import store
 
@@ -52,7 +52,25 @@ def goblins(context: click.Context, verbose: int) -> None:
 @click.option(
     "--host", metavar="HOST", help="The name or address that others reach you by. [dim]\\[127.0.0.1][/]"
 )
-@click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="[dim]\\[a free one][/]")
+@click.option(
+    "--port",
+    "ports",
+    type=click.IntRange(1, 65535),
+    multiple=True,
+    metavar="PORT",
+    help="Of each netlayer, in their order. [dim]\\[free ones][/]",
+)
+@click.option("--insecure", is_flag=True, help="websocket: no TLS, and dial peers without checks.")
+@click.option("--cert", metavar="FILE", help="websocket: PEM certificate and chain. [dim]\\[self-signed][/]")
+@click.option("--key", metavar="FILE", help="websocket: PEM private key of the certificate.")
+@click.option("--url", metavar="URL", help="websocket: what the URI says instead: behind a reverse proxy.")
+@click.option(
+    "--allow-origin",
+    "allow_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="websocket: pages from there may connect, too.",
+)
 @click.option(
     "--prelay",
     metavar="ACCOUNT-URI",
@@ -81,20 +99,19 @@ def serve(**options: object) -> None:
 
     [cyan]goblins serve shop.till:Till --prelay @account --store till.syrup[/]
 
+    [cyan]goblins serve till.py:Till --netlayer websocket --host shop.example --cert all.pem --key key.pem[/]
+
+    Files given by --cert and --key are read again when they change, and at SIGHUP.
+
     [bold]Exit codes[/] 0 ended by a signal, 1 it cannot serve, 2 usage: no such file or actor, bad arguments
     """
-    from goblins_py.cli._netlayers import NETLAYERS
-    from goblins_py.cli._serve import ServeOptions, serve
+    from goblins_py.cli._serve import ServeOptions, check_netlayers, serve
 
     _log_to_stderr()
     if options["prelay"] is not None:
         options["prelay"] = read_uri(str(options["prelay"]))
     made = ServeOptions(**options)  # type: ignore[arg-type]
-    if "prelay" in made.netlayers:
-        raise Failure(ExitCode.USAGE, "prelay needs an account at a relay: give --prelay ACCOUNT-URI")
-    unknown = [name for name in made.netlayers if name not in NETLAYERS]
-    if unknown:
-        raise Failure(ExitCode.USAGE, f"there is no netlayer {unknown[0]!r}; there is {', '.join(NETLAYERS)}")
+    check_netlayers(made)
     serve(made)
 
 
@@ -111,8 +128,11 @@ def serve(**options: object) -> None:
     metavar="SECONDS",
     help="For all of it; 0 waits for ever.",
 )
+@click.option("--insecure", is_flag=True, help="Dial ws:// anywhere, and wss:// with any certificate.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON whatever the answer is; see below.")
-def call(uri: str, method: str | None, args: tuple[str, ...], *, timeout: float, as_json: bool) -> None:
+def call(
+    uri: str, method: str | None, args: tuple[str, ...], *, timeout: float, insecure: bool, as_json: bool
+) -> None:
     r"""Send a message to an object; print the answer.
 
     Give the URI as [cyan]-[/] (the first line of stdin), [cyan]@FILE[/] or [cyan]env:NAME[/]. Written out, it
@@ -142,7 +162,7 @@ def call(uri: str, method: str | None, args: tuple[str, ...], *, timeout: float,
     from goblins_py.cli._json import to_json, to_text
 
     _log_to_stderr(logging.CRITICAL)
-    answer = call(make_request(read_uri(uri), method, args, timeout=timeout))
+    answer = call(make_request(read_uri(uri), method, args, timeout=timeout, insecure=insecure))
     click.echo(to_json(answer) if as_json else to_text(answer))
 
 

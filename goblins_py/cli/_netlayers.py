@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import attrs
 
 from goblins_py.actors import PersistenceEnv, Ref, spawn
-from netlayers import TcpTlsNetlayer, tcp_tls_env
+from goblins_py.locators import PeerLocator
+from netlayers import (
+    PemFiles,
+    SelfSigned,
+    TcpTlsNetlayer,
+    WebsocketNetlayer,
+    tcp_tls_env,
+    websocket_env,
+)
 
-__all__ = ["NETLAYERS", "NetlayerKind", "Reach", "is_loopback"]
+__all__ = ["NETLAYERS", "NetlayerKind", "Reach", "address_of", "is_loopback"]
 
 
 @attrs.frozen
@@ -21,11 +30,21 @@ class Reach:
     Attributes:
         host: the name or address that goes into the URI.
         port: None takes a free one.
+        insecure: without TLS, and peers are dialled without checks.
+        cert: path of a PEM file; None makes a self-signed certificate.
+        key: path of its private key.
+        url: what a URI says instead of host and port.
+        allow_origins: of pages that may connect.
         most: connections at a time, for netlayers that count them.
     """
 
     host: str
     port: int | None
+    insecure: bool = False
+    cert: str | None = None
+    key: str | None = None
+    url: str | None = None
+    allow_origins: Sequence[str] = ()
     most: int = 1024
 
 
@@ -36,22 +55,57 @@ class NetlayerKind:
     Attributes:
         env: what saves and restores it.
         listening: spawns one that others can reach; in a turn.
-        dialling: spawns one that only reaches others; in a turn.
+        dialling: spawns one that only reaches others; in a turn. Given `insecure=True`, without checks.
+        options: those of the command line that only some netlayers have.
     """
 
     env: PersistenceEnv
     listening: Callable[[Reach], Ref[Any]]
-    dialling: Callable[[], Ref[Any]]
+    dialling: Callable[..., Ref[Any]]
+    options: frozenset[str] = frozenset()
+
+
+def _listening_websocket(reach: Reach) -> Ref[Any]:
+    return spawn(
+        WebsocketNetlayer,
+        reach.host,
+        reach.port,
+        url=reach.url,
+        encrypted=not reach.insecure,
+        verify_certificates=not reach.insecure,
+        certificate=SelfSigned()
+        if reach.cert is None or reach.key is None
+        else PemFiles(reach.cert, reach.key),
+        allow_origins=tuple(reach.allow_origins),
+        max_connections=reach.most,
+    )
 
 
 NETLAYERS: Final[dict[str, NetlayerKind]] = {
     "tcp-tls": NetlayerKind(
         env=tcp_tls_env,
         listening=lambda reach: spawn(TcpTlsNetlayer, reach.host, reach.port, reach.most),
-        dialling=lambda: spawn(TcpTlsNetlayer, listen=False),
+        dialling=lambda *, insecure=False: spawn(TcpTlsNetlayer, listen=False),
+    ),
+    "websocket": NetlayerKind(
+        env=websocket_env,
+        listening=_listening_websocket,
+        dialling=lambda *, insecure=False: spawn(
+            WebsocketNetlayer, listen=False, verify_certificates=not insecure
+        ),
+        options=frozenset({"insecure", "cert", "key", "url", "allow_origins"}),
     ),
 }
 """By the name that is the transport in a URI."""
+
+
+def address_of(peer: PeerLocator) -> tuple[str, int]:
+    """Host and port where a peer of one of these netlayers says that it is."""
+    hints = peer.hints or {}
+    if "url" in hints:
+        url = urlsplit(hints["url"])
+        return url.hostname or "", url.port or (443 if url.scheme == "wss" else 80)
+    return hints.get("host", ""), int(hints.get("port", 0))
 
 
 def is_loopback(host: str) -> bool:

@@ -27,9 +27,9 @@ def base_of(peer: PeerLocator) -> str:
         raise Failure(ExitCode.USAGE, f"malformed URI: {error}") from None
 
 
-def spawn_dialling_mycapn(peer: PeerLocator) -> Ref[Any]:
+def spawn_dialling_mycapn(peer: PeerLocator, *, insecure: bool = False) -> Ref[Any]:
     """A mycapn that can dial this peer and others like it, and cannot be reached; in a turn."""
-    mycapn = spawn_mycapn(NETLAYERS[base_of(peer)].dialling())
+    mycapn = spawn_mycapn(NETLAYERS[base_of(peer)].dialling(insecure=insecure))
     if peer.transport == PRELAY:
         mycapn.install_netlayer(spawn(PrelayNetlayer, mycapn))
     return mycapn

@@ -21,7 +21,7 @@ from goblins_py.cli._failure import ExitCode, Failure, printable
 from goblins_py.cli._json import to_json
 from goblins_py.cli._kept import Served, explained, roots_of, served_env
 from goblins_py.cli._narrate import say, tell
-from goblins_py.cli._netlayers import NETLAYERS, Reach
+from goblins_py.cli._netlayers import NETLAYERS, Reach, address_of
 from goblins_py.locators import Sturdyref
 from goblins_py.relay import RELAY_LIMITS, relay_env, spawn_relay
 from goblins_py.runtime import OpenVat, open_persistent_vat, open_vat, spawn_mycapn
@@ -76,7 +76,7 @@ async def _serve(options: RelayOptions) -> None:
 
 @asynccontextmanager
 async def _bring_up(options: RelayOptions) -> AsyncIterator[tuple[OpenVat, tuple[Ref[Any], Ref[Any]]]]:
-    reach = Reach(options.host or "127.0.0.1", options.port, _raise_file_limit())
+    reach = Reach(options.host or "127.0.0.1", options.port, most=_raise_file_limit())
     what = f"{_WHAT} over {options.netlayer}"
 
     def roots() -> tuple[Ref[Any], ...]:
@@ -106,11 +106,11 @@ def _raise_file_limit() -> int:
 
 
 def _introduce(options: RelayOptions, admin: Sturdyref) -> None:
-    hints = admin.peer.hints or {}
+    host, port = address_of(admin.peer)
     tell(
         "The relay is up",
         {
-            "where": f"{admin.peer.transport} at {hints.get('host')}, port {hints.get('port')}",
+            "where": f"{admin.peer.transport} at {host}, port {port}",
             "accounts": "lost when this process ends (--store FILE keeps them)"
             if options.store is None
             else f"in {options.store}",

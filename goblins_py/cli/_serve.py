@@ -13,19 +13,19 @@ import attrs
 import trio
 
 from goblins_py.actors import PersistenceEnv, Ref, passable, spawn
-from goblins_py.cli._failure import ExitCode, Failure, printable
+from goblins_py.cli._failure import ExitCode, Failure, one_line, printable
 from goblins_py.cli._json import read_argument
 from goblins_py.cli._kept import Served, explained, roots_of, served_env
 from goblins_py.cli._load import Program, check_arguments, load_program, make_env
 from goblins_py.cli._narrate import Facts, say, tell
-from goblins_py.cli._netlayers import NETLAYERS, Reach, is_loopback
+from goblins_py.cli._netlayers import NETLAYERS, Reach, address_of, is_loopback
 from goblins_py.cli._prelay import PRELAY, has_netlayer, install_prelay, read_account
-from goblins_py.errors import UnknownObjectError
+from goblins_py.errors import GoblinsError, UnknownObjectError
 from goblins_py.locators import Sturdyref
 from goblins_py.runtime import OpenVat, open_persistent_vat, open_vat, spawn_mycapn
 from persistence import SyrupStore
 
-__all__ = ["ServeOptions", "serve"]
+__all__ = ["ServeOptions", "check_netlayers", "serve"]
 
 _UNSPECIFIED = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - to be refused
 
@@ -39,10 +39,20 @@ class ServeOptions:
     netlayers: Sequence[str]
     prelay: str | None
     host: str | None
-    port: int | None
+    ports: Sequence[int]
+    insecure: bool
+    cert: str | None
+    key: str | None
+    url: str | None
+    allow_origins: Sequence[str]
     store: str | None
     name: str | None
     verbose_errors: bool
+
+    @property
+    def listening(self) -> Sequence[str]:
+        """The netlayers that shall listen, as far as the command line tells."""
+        return self.netlayers or (() if self.prelay else ("tcp-tls",))
 
 
 @attrs.frozen
@@ -53,6 +63,30 @@ class _Up:
     mycapn: Ref[Any]
     served: Ref[Any]
     restored: bool
+
+
+def check_netlayers(options: ServeOptions) -> None:
+    """See whether the options fit the netlayers. Raises `Failure`."""
+    if PRELAY in options.netlayers:
+        raise Failure(ExitCode.USAGE, "prelay needs an account at a relay: give --prelay ACCOUNT-URI")
+    for name in options.netlayers:
+        if name not in NETLAYERS:
+            raise Failure(ExitCode.USAGE, f"there is no netlayer {name!r}; there is {', '.join(NETLAYERS)}")
+    if len(set(options.netlayers)) < len(options.netlayers):
+        raise Failure(ExitCode.USAGE, "a netlayer was given twice")
+    if options.ports and len(options.ports) != len(options.listening):
+        raise Failure(ExitCode.USAGE, f"{len(options.listening)} netlayers, but {len(options.ports)} ports")
+    if (options.cert is None) != (options.key is None):
+        raise Failure(ExitCode.USAGE, "--cert and --key go together")
+    if options.insecure and options.cert is not None:
+        raise Failure(ExitCode.USAGE, "--insecure listens without TLS: there is no use for --cert")
+    understood = frozenset().union(*(NETLAYERS[name].options for name in options.listening))
+    for name in ("insecure", "cert", "key", "url", "allow_origins"):
+        if getattr(options, name) and name not in understood:
+            option = name.removesuffix("s").replace("_", "-")
+            raise Failure(
+                ExitCode.USAGE, f"--{option} means nothing to {', '.join(options.listening) or PRELAY}"
+            )
 
 
 def serve(options: ServeOptions) -> None:
@@ -72,13 +106,17 @@ def serve(options: ServeOptions) -> None:
 
 
 async def _serve(options: ServeOptions, program: Program, args: tuple[object, ...]) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    numbers = [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if options.cert else [])]
+    with trio.open_signal_receiver(*numbers) as signals:
         async with _bring_up(options, program, args) as up:
             uris = [await _share(up, name, options) for name in await _ways(up, options)]
             _introduce(options, program, up, uris)
             sys.stdout.write("".join(f"{uri.uri}\n" for uri in uris))
             sys.stdout.flush()
             async for number in signals:
+                if number == signal.SIGHUP:
+                    await _reload_certificate(up)
+                    continue
                 say(f"{signal.Signals(number).name}: saying goodbye to all peers.")
                 break
 
@@ -125,6 +163,30 @@ async def _ways(up: _Up, options: ServeOptions) -> Sequence[str]:
     return (*options.netlayers, *([PRELAY] if prelay else [])) or ("tcp-tls",)
 
 
+async def _reload_certificate(up: _Up) -> None:
+    """Show what the files hold now, or say why not, and go on."""
+    mycapn: Any = up.mycapn._behaviour
+    try:
+        await up.vat.run(mycapn._netlayers["websocket"].reload_certificate)
+    except GoblinsError as error:
+        say(f"the old certificate is kept: {one_line(error)}", mark="note")
+    else:
+        say("the certificate was read again.")
+
+
+def _reach_of(options: ServeOptions, netlayer: str) -> Reach:
+    ports = dict(zip(options.listening, options.ports, strict=False))
+    return Reach(
+        options.host or "127.0.0.1",
+        ports.get(netlayer),
+        insecure=options.insecure,
+        cert=options.cert,
+        key=options.key,
+        url=options.url,
+        allow_origins=options.allow_origins,
+    )
+
+
 async def _share(up: _Up, netlayer: str, options: ServeOptions) -> Sturdyref:
     """Install the netlayer, if this mycapn has none of the kind yet, and give the object out by it."""
 
@@ -134,8 +196,7 @@ async def _share(up: _Up, netlayer: str, options: ServeOptions) -> Sturdyref:
         if netlayer == PRELAY:
             install_prelay(up.mycapn, read_account(str(options.prelay)))
         else:
-            reach = Reach(options.host or "127.0.0.1", options.port)
-            up.mycapn.install_netlayer(NETLAYERS[netlayer].listening(reach))
+            up.mycapn.install_netlayer(NETLAYERS[netlayer].listening(_reach_of(options, netlayer)))
 
     await up.vat.run(install)
     return cast(Sturdyref, await up.vat.send(up.mycapn).register(up.served, netlayer))
@@ -162,23 +223,21 @@ def _notes(options: ServeOptions, up: _Up, uris: Sequence[Sturdyref]) -> Iterato
     if options.args:
         yield f"--arg is ignored: {options.store} has the object already, with its state"
     for uri in (each for each in uris if each.peer.transport != PRELAY):
-        hints = uri.peer.hints or {}
-        host, port = hints.get("host"), hints.get("port")
-        wanted = options.host or host, str(options.port or port)
-        if wanted != (host, port):
+        host, port = address_of(uri.peer)
+        wanted = options.host or host, _reach_of(options, uri.peer.transport).port or port
+        if options.url is None and wanted != (host, port):
             yield f"--host and --port are ignored: URIs given out by {options.store} say {host}, port {port}"
 
 
 def _where(uri: Sturdyref) -> str:
-    hints = uri.peer.hints or {}
+    host, port = address_of(uri.peer)
     if uri.peer.transport == PRELAY:
-        return f"prelay, through the relay at {hints.get('host')}, port {hints.get('port')}"
-    return f"{uri.peer.transport} at {hints.get('host')}, port {hints.get('port')}"
+        return f"prelay, through the relay at {host}, port {port}"
+    return f"{uri.peer.transport} at {host}, port {port}"
 
 
 def _who(uris: Sequence[Sturdyref]) -> str:
-    hosts = [(uri.peer.hints or {}).get("host", "") for uri in uris]
-    if all(map(is_loopback, hosts)):
+    if all(is_loopback(address_of(uri.peer)[0]) for uri in uris):
         return "programs on this machine only (--host NAME lets others in)"
     if all(uri.peer.transport == PRELAY for uri in uris):
         return "every machine that can connect to the relay, which can read and change all that goes over it"

@@ -1,13 +1,14 @@
 """Actors ready to be spawned, each a few lines that show how actors are written here.
 
-Cells, facets, revocable forwarders, swappables, sealers, and requests that happen once. A persistent
-vat that has some needs `lib_env` in its environment.
+Cells, durable references, facets, revocable forwarders, swappables, sealers, and requests that happen once. A
+persistent vat that has some needs `lib_env` in its environment.
 """
 
 from typing import Final
 
 from goblins_py.actors import PersistenceEnv
 from goblins_py.lib._cell import Cell, ReadOnlyCell, WriteOnlyCell, spawn_read_only, spawn_write_only
+from goblins_py.lib._durable_ref import DurableRef, durable_ref
 from goblins_py.lib._facet import Facet, spawn_facet
 from goblins_py.lib._forwarder import Forwarder, Revoker, Swapper, spawn_revocable, spawn_swappable
 from goblins_py.lib._once import Once, OnceAnswers, spawn_once
@@ -17,6 +18,7 @@ from goblins_py.lib._sealers import Brand, SealChecker, SealedBox, Sealer, Unsea
 __all__ = [
     "Brand",
     "Cell",
+    "DurableRef",
     "Facet",
     "Forwarder",
     "Letter",
@@ -31,6 +33,7 @@ __all__ = [
     "Swapper",
     "Unsealer",
     "WriteOnlyCell",
+    "durable_ref",
     "lib_env",
     "spawn_facet",
     "spawn_once",
@@ -45,6 +48,7 @@ __all__ = [
 _ACTORS: Final = (
     Brand,
     Cell,
+    DurableRef,
     Facet,
     Forwarder,
     Letter,

@@ -7,6 +7,7 @@ vat when its delta is durable (output commit). Who has something to write regist
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
@@ -18,7 +19,18 @@ from typing import Final, Protocol, TypeVar, cast
 import trio
 
 from goblins_py.abc import Store
-from goblins_py.actors import Churn, Effect, Home, Outcome, Outgoing, Promise, Vat, listen_outside, unwrap
+from goblins_py.actors import (
+    Churn,
+    Effect,
+    HandlerTurn,
+    Home,
+    Outcome,
+    Outgoing,
+    Promise,
+    Vat,
+    listen_outside,
+    unwrap,
+)
 from goblins_py.errors import ActorError
 from goblins_py.runtime._io import VatIo
 
@@ -32,6 +44,12 @@ _TURNS: Final = 500
 """Turns between two looks at the clock."""
 _BOUT: Final = 0.01
 """Seconds that churns may run before I/O gets its chance."""
+_TIDY: Final = 1.0
+"""Seconds between two looks at whether a persistent vat is idle and has garbage."""
+_FULL_GC: Final = 10.0
+"""Seconds at least between two full collections in an idle process, ..."""
+_GC_SHARE: Final = 50
+"""... and so many times what the last one took."""
 _BACKLOG: Final = 1000
 """Churns waiting for the disk, or items for their churn, above which nobody reads from the network."""
 
@@ -64,6 +82,7 @@ class TrioHost:
         self._running = False
         self._flushables: set[Flushable] = set()
         self._commits: deque[Churn] = deque()
+        self._saved = 0
         self._commit_wakeup = trio.Event()
         self._settled = trio.Event()
         self._settled.set()
@@ -259,21 +278,40 @@ class TrioHost:
                     await self._commit_batch()
             except Exception as error:
                 self.failed = error
-                reason = self.vat.closed_error()
-                for churn in self._commits:
-                    for lost in churn.outbox:
-                        lost.drop(reason)
-                self._commits.clear()
-                self.release(self.vat.close())
+                self.end()
                 raise
             finally:
                 self._settled.set()
+
+    def end(self) -> None:
+        """Close the vat; what is not durable by now is never released, and who waits for it is told."""
+        reason = self.vat.closed_error()
+        while self._commits:
+            for lost in self._commits.popleft().outbox:
+                lost.drop(reason)
+        self.release(self.vat.close())
+
+    async def tidy_forever(self) -> None:
+        """Have what Python collects removed from the store, also while no message comes.
+
+        Cycles are looked for when the vat has changed something and is idle: nothing else would.
+        """
+        looked_at, next_gc = 0, 0.0
+        while True:
+            saved = self._saved
+            await trio.sleep(_TIDY)
+            if looked_at != saved == self._saved and trio.current_time() >= next_gc:
+                looked_at = saved
+                next_gc = trio.current_time() + max(_FULL_GC, _GC_SHARE * _collect_all())
+            if self.vat.keeper is not None and self.vat.keeper.tidy():
+                self.vat.post(HandlerTurn(_nothing, ()))
 
     async def _commit_batch(self) -> None:
         batch = list(self._commits)
         deltas = [churn.delta for churn in batch if churn.delta is not None]
         if deltas and self._store is not None:
             await self._store.commit(deltas)
+            self._saved += len(deltas)
         for churn in batch:
             self._commits.popleft()
             self.release(churn.outbox)
@@ -293,6 +331,17 @@ class TrioHost:
                 outgoing.release()
             except Exception:  # noqa: BLE001 - the rest must still leave
                 _log.exception("something that left a vat could not be released")
+
+
+def _nothing() -> None:
+    """A churn of its own, to save what has changed without one."""
+
+
+def _collect_all() -> float:
+    """Have Python look for cycles everywhere; how many seconds that took."""
+    started = time.perf_counter()
+    gc.collect()
+    return time.perf_counter() - started
 
 
 def _soon(token: trio.lowlevel.TrioToken, event: trio.Event) -> None:

@@ -76,11 +76,12 @@ class Introductions(NearOnly):
         """It has ended: its gifts are gone. Between turns; nothing if it never started."""
         if session.peer is None:
             return
-        _, desk = self._sessions.pop(session.session_id, (None, None))
+        gone = session.session_id  # asked once: it is computed, and the sessions left may be thousands
+        _, desk = self._sessions.pop(gone, (None, None))
         if desk is not None:
             self._vat.post(HandlerTurn(desk.close, ("the session with the gifter has ended",)))
             for _, other in self._sessions.values():
-                other.forget(session.session_id)
+                other.forget(gone)
 
     def _find(self, session_id: bytes) -> Session | None:
         session, _ = self._sessions.get(session_id, (None, None))

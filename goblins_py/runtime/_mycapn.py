@@ -11,14 +11,17 @@ import attrs
 
 from goblins_py.abc import Asker
 from goblins_py.actors import (
+    Listen,
     PersistenceEnv,
     Promise,
     Pursuit,
     Ref,
+    Source,
     actor,
     all_of,
     live,
     on,
+    ref_to,
     require_turn,
     send,
     spawn,
@@ -34,6 +37,7 @@ from goblins_py.locators import PeerLocator, Sturdyref, parse_uri
 from goblins_py.runtime._grants import Grant, Shelf
 from goblins_py.runtime._introductions import Introductions
 from goblins_py.runtime._registry import Registry
+from goblins_py.runtime._sources import NoteSource
 from goblins_py.runtime._switchboard import HANDSHAKE_TIMEOUT, Switchboard
 from goblins_py.syrup import Map, Symbol
 
@@ -206,7 +210,11 @@ class MyCapn:
     def _fetch(self, sturdyref: Sturdyref, ours: PeerLocator, asked_by: Ref[Any] | None) -> object:
         if ours == sturdyref.peer:
             return self._registry.fetch(sturdyref.swiss_num)
-        return send(self._connect(sturdyref.peer, asked_by)).fetch(sturdyref.swiss_num)
+        bootstrap = self._connect(sturdyref.peer, asked_by)
+        answer: Promise[Any] = send(bootstrap).fetch(sturdyref.swiss_num)
+        note = NoteSource(bootstrap, Source(ref_to(self), sturdyref))
+        require_turn().effects.append(Listen(answer, note))
+        return answer
 
     def connect_to_peer(self, target: PeerLocator | str) -> Promise[Any]:
         """A promise of a peer's bootstrap object. Raises as `enliven`."""

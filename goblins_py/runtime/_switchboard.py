@@ -55,6 +55,7 @@ from goblins_py.captp import (
 from goblins_py.errors import ConnectFailedError
 from goblins_py.locators import PeerLocator
 from goblins_py.runtime._dialling import DialGuard, MayDial
+from goblins_py.runtime._garbage import CollectGarbage
 from goblins_py.runtime._host import TrioHost
 from goblins_py.runtime._introductions import Introductions
 from goblins_py.runtime._pump import Pump
@@ -348,7 +349,7 @@ class Switchboard(NearOnly):
                 gc.collect(1)  # an idle process would never get round to it
             for session in self._pumps:
                 if session.has_garbage and session.state is SessionState.ESTABLISHED:
-                    session.collect()
+                    self.vat.post(CollectGarbage(session))
             await trio.sleep(_GC_INTERVAL)
 
 

@@ -18,6 +18,7 @@ from goblins_py.abc import Io, Store
 from goblins_py.actors import (
     Outcome,
     PersistenceEnv,
+    PersistenceRegistry,
     Promise,
     Roots,
     Sender,
@@ -207,6 +208,7 @@ def spawn_persistent_vat(
     upgrade_roots: Callable[[int, Any], Roots] | None = None,
     name: str = "vat",
     verbose: bool = False,
+    registry: PersistenceRegistry | None = None,
 ) -> tuple[VatThread, Any]:
     """A persistent vat in the background thread, and its roots; see `open_persistent_vat`."""
     manager = open_persistent_vat(
@@ -217,6 +219,7 @@ def spawn_persistent_vat(
         upgrade_roots=upgrade_roots,
         name=name,
         verbose=verbose,
+        registry=registry,
     )
     (opened, restored), closing, closed = _open(manager)
     return VatThread(opened, closing, closed), restored

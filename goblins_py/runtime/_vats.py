@@ -16,6 +16,7 @@ from goblins_py.actors import (
     GraphKeeper,
     Outcome,
     PersistenceEnv,
+    PersistenceRegistry,
     Promise,
     Ref,
     Roots,
@@ -157,6 +158,7 @@ async def open_persistent_vat(
     name: str = "vat",
     verbose: bool = False,
     wall_clock: Callable[[], float] = time.time,
+    registry: PersistenceRegistry | None = None,
 ) -> AsyncIterator[tuple[OpenVat, Any]]:
     """Open a vat whose roots, and all that they reach, are saved after each churn.
 
@@ -166,6 +168,7 @@ async def open_persistent_vat(
         roots_version: of what `roots` returns, from 0; count it up when that changes.
         upgrade_roots: run as a turn if the store's roots are of a former version, when all objects are there
             and before any has started: gets that version and the roots, returns those of today.
+        registry: shared with the other persistent vats of this process whose objects it may hold.
         name, verbose, wall_clock: as of `open_vat`.
 
     Yields:
@@ -179,14 +182,14 @@ async def open_persistent_vat(
     """
     plan = RootsPlan(roots, roots_version, upgrade_roots)
     async with _hosted(name, TrioHost(store, wall_clock), store, verbose=verbose) as opened:
-        yield opened, await _bring_up(opened, env, plan, store)
+        keeper = GraphKeeper(env, opened.vat, registry=registry)
+        yield opened, await _bring_up(opened, keeper, plan, store)
 
 
-async def _bring_up(opened: OpenVat, env: PersistenceEnv, plan: RootsPlan, store: Store) -> Any:
+async def _bring_up(opened: OpenVat, keeper: GraphKeeper, plan: RootsPlan, store: Store) -> Any:
     snapshot = await store.open()
     opened._host.has_store = True
-    vat = opened._vat
-    keeper = GraphKeeper(env, vat)
+    vat = opened.vat
     if snapshot is None:
 
         def first() -> None:
@@ -211,6 +214,8 @@ async def _hosted(
             async with trio.open_nursery() as core:
                 await core.start(host.run)
                 core.start_soon(host.commit_forever)
+                if store is not None:
+                    core.start_soon(host.tidy_forever)
                 async with trio.open_nursery() as tasks:
                     host.io = VatIo(vat, tasks)
                     try:
@@ -226,7 +231,7 @@ async def _hosted(
     finally:
         if host.io is not None:
             host.io.close()
-        host.release(vat.close())
+        host.end()
         if store is not None and host.has_store:  # else another vat may have it open
             await store.aclose()
     if body_error is not None and not isinstance(body_error, trio.Cancelled):

@@ -27,6 +27,7 @@
              (goblins ocapn captp)
              (goblins ocapn ids)
              (goblins ocapn netlayer tcp-tls)
+             (goblins ocapn netlayer websocket)
              (ice-9 exceptions)
              (ice-9 match)
              (passable)
@@ -202,8 +203,13 @@
            (tell "FAIL" (symbol->string name) (say got)))
        (eq? got #t)))))
 
+(define (spawn-netlayer uri)
+  (if (string-contains uri ".websocket/")
+      (spawn ^websocket-netlayer #:encrypted? #f #:verify-certificates? #f)
+      (spawn ^tcp-tls-netlayer "127.0.0.1")))
+
 (define (enliven uri)
-  (let ((mycapn (with-vat vat (spawn-mycapn (spawn ^tcp-tls-netlayer "127.0.0.1")))))
+  (let ((mycapn (with-vat vat (spawn-mycapn (spawn-netlayer uri)))))
     (outcome (lambda () (<- mycapn 'enliven (string->ocapn-id uri))))))
 
 (define (chosen names)

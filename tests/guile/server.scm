@@ -1,7 +1,9 @@
 ;;; A Goblins peer that serves one object of each behaviour that a test may want to meet.
 ;;;
 ;;;   guile -L /scripts /scripts/server.scm [PORT [KEY-FILE CERT-FILE]]
+;;;   guile -L /scripts /scripts/server.scm ws | wss [PORT]
 ;;;
+;;; The first form is reached by tcp-tls, the second by websocket.
 ;;; Prints `NAME URI` per object, then `READY`, and serves until its standard input ends. Garbage is collected
 ;;; every half second, so that what is dropped here is soon reported to the peer.
 
@@ -12,6 +14,7 @@
              (goblins ocapn captp)
              (goblins ocapn ids)
              (goblins ocapn netlayer tcp-tls)
+             (goblins ocapn netlayer websocket)
              (ice-9 binary-ports)
              (ice-9 match)
              (ice-9 rdelim)
@@ -133,10 +136,10 @@
     (on (enliven receiver) (lambda (receiver) (<- receiver 'hold ref)) #:promise? #t))
    ((meet uri) (<- (enliven uri) "Hello"))))
 
-(define (serve netlayer)
+(define (serve transport netlayer)
   (define mycapn (spawn-mycapn netlayer))
   (define (publish name object)
-    (on (<- mycapn 'register object 'tcp-tls)
+    (on (<- mycapn 'register object transport)
         (lambda (sturdyref)
           (tell name (ocapn-id->string sturdyref)))
         #:promise? #t))
@@ -166,8 +169,15 @@
      (spawn ^tcp-tls-netlayer "127.0.0.1" #:port (string->number port)
             #:key (file-bytes key) #:cert (file-bytes cert)))))
 
+(define (spawn-websocket scheme port)
+  (spawn ^websocket-netlayer #:host "127.0.0.1" #:port port #:encrypted? (string=? scheme "wss")
+         #:verify-certificates? #f))
+
 (with-vat (spawn-vat #:name "server")
-  (serve (spawn-netlayer (cdr (command-line)))))
+  (match (cdr (command-line))
+    (((and scheme (or "ws" "wss")) . port)
+     (serve 'websocket (spawn-websocket scheme (if (null? port) 0 (string->number (car port))))))
+    (arguments (serve 'tcp-tls (spawn-netlayer arguments)))))
 
 (call-with-new-thread
  (lambda ()

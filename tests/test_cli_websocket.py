@@ -1,0 +1,118 @@
+"""`goblins serve --netlayer websocket` and `goblins call`: options, several netlayers, certificates."""
+
+import os
+import signal
+import time
+
+import pytest
+import trustme
+
+from cli_kit import assert_one_line, run, serving
+from goblins_py.locators import Sturdyref
+from websocket_kit import write_pair
+
+STORED = ("things.py:Things", "--store", "things.syrup")
+WEBSOCKET = ("things.py:Things", "--netlayer", "websocket")
+
+
+def call(uri, folder, *args, code=0):
+    done = run("call", *args, cwd=folder, stdin=uri)
+    assert code == done.code, done.err
+    return done.out.strip() or done.err
+
+
+def url_of(uri):
+    return Sturdyref.from_uri(uri).peer.hints["url"]
+
+
+def test_object_is_served_and_called_over_wss(tmp_path):
+    """With a certificate that nobody had to issue; the URI is the same after a restart."""
+    options = (*STORED, "--netlayer", "websocket")
+    with serving(tmp_path, *options) as server:
+        assert url_of(server.uri).startswith("wss://127.0.0.1:")
+        assert "websocket at 127.0.0.1" in server.err
+        assert "1" == call(server.uri, tmp_path, "-", "up")
+    with serving(tmp_path, *options) as again:
+        assert again.uri == server.uri
+        assert "2" == call(again.uri, tmp_path, "-", "up")
+
+
+def test_several_netlayers_give_several_uris_for_one_object(tmp_path):
+    """One line for each, in their order; `goblins call` knows by the URI what to dial with."""
+    options = (*STORED, "--netlayer", "websocket", "--netlayer", "tcp-tls")
+    with serving(tmp_path, *options) as server:
+        uris = [server.uri, server.process.stdout.readline().decode().strip()]
+        assert [".websocket/" in uri for uri in uris] == [True, False]
+        assert ["1", "2"] == [call(uri, tmp_path, "-", "up") for uri in uris]
+
+
+def test_insecure_serves_without_tls_and_calls_anything(tmp_path):
+    """On this machine a caller need not say so."""
+    with serving(tmp_path, *WEBSOCKET, "--insecure") as server:
+        assert url_of(server.uri).startswith("ws://127.0.0.1:")
+        assert "1" == call(server.uri, tmp_path, "-", "up")
+        elsewhere = server.uri.replace("127.0.0.1", "192.0.2.1")
+        assert "--insecure" in call(elsewhere, tmp_path, "-", "up", code=3)
+        told = run("call", "--insecure", "--timeout", "1", "-", "up", cwd=tmp_path, stdin=elsewhere)
+        assert told.code in {3, 4}  # dialled, and nobody is there
+        assert "--insecure" not in told.err
+
+
+def test_files_are_shown_and_read_again_at_sighup(tmp_path, monkeypatch):
+    """A broken one is reported, and the old one kept."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    cert, key = write_pair(tmp_path, "localhost", authority=authority)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    options = (*WEBSOCKET, "--host", "localhost", "--cert", cert, "--key", key)
+    with serving(tmp_path, *options) as server:
+        assert "1" == call(server.uri, tmp_path, "-", "up")
+        os.kill(server.process.pid, signal.SIGHUP)
+        wait_for(server, "the certificate was read again")
+        (tmp_path / "key.pem").write_text("no key")
+        os.kill(server.process.pid, signal.SIGHUP)
+        wait_for(server, "the old certificate is kept")
+        assert "2" == call(server.uri, tmp_path, "-", "up")
+
+
+def wait_for(server, words):
+    end = time.monotonic() + 10
+    while words not in server.err:
+        assert time.monotonic() < end, server.err
+        time.sleep(0.02)
+
+
+def test_url_is_announced_as_given(tmp_path):
+    """Behind a reverse proxy that does TLS."""
+    with serving(tmp_path, *WEBSOCKET, "--insecure", "--url", "wss://till.example/ocapn") as server:
+        assert "wss://till.example/ocapn" == url_of(server.uri)
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (("--netlayer", "carrier-pigeon"), "there is tcp-tls, websocket"),
+        (("--netlayer", "websocket", "--netlayer", "websocket"), "twice"),
+        (("--netlayer", "websocket", "--port", "1", "--port", "2"), "1 netlayers, but 2 ports"),
+        (("--netlayer", "websocket", "--cert", "x"), "go together"),
+        (("--netlayer", "websocket", "--cert", "x", "--key", "y", "--insecure"), "no use for --cert"),
+        (("--insecure",), "--insecure means nothing to tcp-tls"),
+        (("--allow-origin", "https://a"), "--allow-origin means nothing to tcp-tls"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(tmp_path, args, word):
+    """Before anything is made."""
+    (tmp_path / "things.py").write_text("")
+    done = run("serve", "things.py:Things", *args, cwd=tmp_path)
+    assert (2, "") == (done.code, done.out)
+    assert_one_line(done.err, word)
+
+
+def test_certificate_that_is_no_good_is_explained(tmp_path):
+    """At start, in one line."""
+    cert, key = write_pair(tmp_path, "elsewhere.example")
+    (tmp_path / "things.py").write_text("from goblins_py import actor\n@actor\nclass Things:\n    pass\n")
+    options = ("--netlayer", "websocket", "--host", "localhost", "--cert", cert, "--key", key)
+    done = run("serve", "things.py:Things", *options, cwd=tmp_path)
+    assert 1 == done.code
+    assert "is for elsewhere.example, and not for localhost" in done.err
