@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -85,7 +85,12 @@ class Done:
 
 
 def run(
-    *args: str, cwd: Path, stdin: str = "", env: Mapping[str, str] | None = None, command=GOBLINS
+    *args: str,
+    cwd: Path,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    command=GOBLINS,
+    patience: float = PATIENCE,
 ) -> Done:
     done = subprocess.run(
         [*command, *args],
@@ -94,7 +99,7 @@ def run(
         env=environment(env),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=patience,
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr)
@@ -103,11 +108,17 @@ def run(
 class Server:
     """A `goblins serve` process that has printed its URI."""
 
-    def __init__(self, cwd: Path, *args: str) -> None:
-        self.err_path = cwd / "serve.err"
+    def __init__(
+        self, cwd: Path, *args: str, command: Sequence[str] = ("serve",), prefix: Sequence[str] = ()
+    ) -> None:
+        self.err_path = cwd / f"{'-'.join(command)}.err"
         with self.err_path.open("ab") as err:
             self.process = subprocess.Popen(
-                [*GOBLINS, "serve", *args], cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=err
+                [*prefix, *GOBLINS, *command, *args],
+                cwd=cwd,
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=err,
             )
         self.uri = self._line()
 
@@ -145,10 +156,22 @@ class Server:
 
 
 @contextmanager
-def serving(cwd: Path, *args: str) -> Iterator[Server]:
+def serving(cwd: Path, *args: str, prefix: Sequence[str] = ()) -> Iterator[Server]:
     """Serve `things.py:Things` unless told otherwise; killed at the end."""
     (cwd / "things.py").write_text(THINGS)
-    server = Server(cwd, *(args or ("things.py:Things",)))
+    server = Server(cwd, *(args or ("things.py:Things",)), prefix=prefix)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.end(signal.SIGKILL)
+        server.process.stdout.close()
+
+
+@contextmanager
+def relaying(cwd: Path, *args: str, prefix: Sequence[str] = ()) -> Iterator[Server]:
+    """`goblins relay serve`, whose URI is the admin's; killed at the end."""
+    server = Server(cwd, *args, command=("relay", "serve"), prefix=prefix)
     try:
         yield server
     finally:

@@ -138,6 +138,12 @@ class GuilePeer:
             line for line in lines if line.startswith("FAIL ")
         ]
 
+    def say(self, line: str) -> None:
+        """Give it a line of standard input."""
+        assert self._process.stdin
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
     def wait(self, timeout: float = PATIENCE) -> int:
         """Its exit code, once it has ended by itself."""
         return self._process.wait(timeout)

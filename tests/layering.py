@@ -31,9 +31,10 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "persistence": CONTRACTS,
     FACADE: CORE,
     "goblins_py.lib": TOP,
+    "goblins_py.relay": TOP,
     "goblins_py.testing": TOP,
     "goblins_py.repl": TOP | {"goblins_py.lib"},
-    "goblins_py.cli": TOP | {"goblins_py.lib", "goblins_py.testing", "goblins_py.repl"},
+    "goblins_py.cli": TOP | {"goblins_py.lib", "goblins_py.relay", "goblins_py.testing", "goblins_py.repl"},
     "goblins_py.__main__": frozenset({"goblins_py.cli"}),
 }
 

@@ -21,6 +21,15 @@ def test_the_demo_succeeds_in_time_and_cleans_up(tmp_path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
+def test_the_demo_of_a_relay_succeeds_and_cleans_up(tmp_path) -> None:
+    """Two people who only dial share a URI, and the relay may be killed."""
+    done = run("demo", "--prelay", cwd=tmp_path, env={"TMPDIR": str(tmp_path)}, patience=4 * PATIENCE)
+    assert (0, "") == (done.code, done.err)
+    assert "All of it held" in done.out
+    assert ".prelay/s/" in done.out
+    assert [] == list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_demo_leaves_nothing_behind(tmp_path, number: signal.Signals) -> None:
     """Neither its folder nor Alice's process."""

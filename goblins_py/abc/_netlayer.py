@@ -79,6 +79,11 @@ class Connection(NearOnly, ABC):
         """
         return None
 
+    @property
+    def why_lost(self) -> str | None:
+        """Why `send` and `receive` raise BrokenResourceError, if the netlayer knows. Optional."""
+        return None
+
     @abstractmethod
     async def send(self, data: bytes) -> None:
         """Send all of `data`; returns when the system has taken it.

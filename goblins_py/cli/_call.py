@@ -11,6 +11,7 @@ import trio
 from goblins_py.cli._failure import ExitCode, Failure, one_line, printable
 from goblins_py.cli._json import read_argument, to_text
 from goblins_py.cli._netlayers import NETLAYERS
+from goblins_py.cli._prelay import PRELAY, base_of, spawn_dialling_mycapn
 from goblins_py.errors import (
     ActorError,
     GoblinsError,
@@ -21,7 +22,7 @@ from goblins_py.errors import (
     SessionSeveredError,
 )
 from goblins_py.locators import Sturdyref
-from goblins_py.runtime import OpenVat, open_vat, spawn_mycapn
+from goblins_py.runtime import OpenVat, open_vat
 from goblins_py.syrup import Symbol
 
 __all__ = ["Request", "call", "make_request"]
@@ -51,9 +52,9 @@ def make_request(
         sturdyref = Sturdyref.from_uri(uri)
     except LocatorError as error:
         raise Failure(ExitCode.USAGE, f"malformed URI: {error}") from None
-    if sturdyref.peer.transport not in NETLAYERS:
-        known = ", ".join(NETLAYERS)
-        transport = sturdyref.peer.transport
+    transport = base_of(sturdyref.peer)
+    if transport not in NETLAYERS:
+        known = ", ".join((*NETLAYERS, PRELAY))
         raise Failure(ExitCode.UNREACHABLE, f"no netlayer for the transport {transport} (there is {known})")
     try:
         name = () if method in (None, "-") else (Symbol(str(method)),)
@@ -85,8 +86,8 @@ async def _call(request: Request) -> object:
 
 
 async def _reach(vat: OpenVat, request: Request) -> object:
-    kind = NETLAYERS[request.sturdyref.peer.transport]
-    mycapn = await vat.run(lambda: spawn_mycapn(kind.dialling(insecure=request.insecure)))
+    peer, insecure = request.sturdyref.peer, request.insecure
+    mycapn = await vat.run(lambda: spawn_dialling_mycapn(peer, insecure=insecure))
     try:
         target: object = await vat.send(mycapn).enliven(request.sturdyref)
     except NetlayerError as error:

@@ -6,20 +6,15 @@ Every step checks what it claims; whatever goes wrong, no process and no file st
 from __future__ import annotations
 
 import json
-import signal
-import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 
-from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
-from goblins_py.cli._demo_programs import GUEST_BOOK, SIGN_GUEST_BOOK
-from goblins_py.cli._demo_stage import Finished, Stage
-from goblins_py.cli._failure import ExitCode, Failure
+from goblins_py.cli._demo_programs import GUEST_BOOK
+from goblins_py.cli._demo_stage import Stage
+from goblins_py.cli._demo_story import Story, quoted, staged
+from goblins_py.cli._failure import ExitCode
 
 __all__ = ["demo"]
 
@@ -31,28 +26,15 @@ _WIDTH: Final = 96
 
 def demo() -> None:
     """Play it. Raises `Failure` naming the step that went wrong."""
-    with ExitStack() as cleanup:
-        folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="goblins-demo-")))
-        stage = cleanup.enter_context(Stage(folder))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            cleanup.callback(signal.signal, number, signal.signal(number, stage.interrupt))
-        (folder / "guest_book.py").write_text(GUEST_BOOK, encoding="utf-8")
-        (folder / "sign_guest_book.py").write_text(SIGN_GUEST_BOOK, encoding="utf-8")
+    with staged() as stage:
         _Demo(stage).play()
 
 
-def _quoted(args: Sequence[str]) -> str:
-    return " ".join(f'"{arg}"' if not arg or " " in arg else arg for arg in args)
-
-
-class _Demo:
+class _Demo(Story):
     """The story. Alice's machine and Bob's are processes here; between real machines nothing differs."""
 
     def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        console = Console(highlight=False, soft_wrap=True)
-        self._print: Callable[..., None] = console.print
-        self._number = 0
+        super().__init__(stage)
         self._uri = ""
         self._told = 0
 
@@ -67,28 +49,6 @@ class _Demo:
         self._nothing_is_missing()
         self._farewell()
 
-    # --- telling ---------------------------------------------------------------
-
-    def _step(self, title: str, text: str) -> None:
-        self._number += 1
-        self._print(Text(f"\n{self._number}. {title}", "bold green"))
-        self._print(Text(f"   {text}"))
-
-    def _command(self, who: str, command: str) -> None:
-        self._print(Text.assemble("   ", (f"{who} $ ", "bold cyan"), (command, "cyan")))
-
-    def _result(self, text: str) -> None:
-        self._print(Text(f"   {text}", "yellow"))
-
-    def _check(self, holds: bool, claim: str) -> None:  # noqa: FBT001 - reads as an assertion
-        if not holds:
-            text = f"step {self._number} failed: {claim}{self._stage.last_words()}"
-            raise Failure(ExitCode.BROKEN, text)
-
-    def _bob_calls(self, *args: str) -> Finished:
-        self._command("Bob  ", f"goblins call @uri {_quoted(args)}")
-        return self._stage.goblins("call", "@uri", *args)
-
     # --- the steps ---------------------------------------------------------------
 
     def _introduce(self) -> None:
@@ -101,7 +61,7 @@ class _Demo:
             "Alice serves it",
             "Her process is a vat: a place where objects live, that handles one message after the other.",
         )
-        self._command("Alice", f"goblins {_quoted(_SERVE)} > uri")
+        self._command("Alice", f"goblins {quoted(_SERVE)} > uri")
         self._uri = self._stage.serve(*_SERVE)
         self._result(self._uri)
         self._print(

@@ -39,7 +39,7 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stack = ExitStack()
-        self._server: subprocess.Popen[bytes] | None = None
+        self._servers: dict[str, subprocess.Popen[bytes]] = {}
         self._starting = False
         self._interrupted_by: int | None = None
 
@@ -69,18 +69,22 @@ class Stage:
             raise Failure(ExitCode.BROKEN, f"goblins {args[0]} did not end within {_PATIENCE:g} s") from None
         return Finished(process.returncode, out.decode().strip(), err.decode().strip())
 
-    def serve(self, *args: str) -> str:
-        """Start the server; the URI that it prints, which is in the file `uri` then."""
-        uri = self._folder / "uri"
-        with uri.open("wb") as out, self._log.open("ab") as err:
-            self._server = self._start("-m", "goblins_py", *args, stdout=out, stderr=err)
+    def serve(self, *args: str, who: str = "alice", file: str = "uri") -> str:
+        """Start somebody's server; the URI that it prints, which is in that file then."""
+        uri = self._folder / file
+        with uri.open("wb") as out, self._log(who).open("ab") as err:
+            server = self._servers[who] = self._start("-m", "goblins_py", *args, stdout=out, stderr=err)
         until = time.monotonic() + _PATIENCE
-        while time.monotonic() < until and self._server.poll() is None:
+        while time.monotonic() < until and server.poll() is None:
             text = uri.read_text(encoding="utf-8")
             if text.endswith("\n"):
                 return text.strip()
             time.sleep(_POLL)
-        raise Failure(ExitCode.BROKEN, f"goblins serve printed no URI{self.last_words()}")
+        raise Failure(ExitCode.BROKEN, f"goblins {args[0]} printed no URI{self.last_words(who)}")
+
+    def write(self, file: str, text: str) -> None:
+        """Put a line into a file of the folder."""
+        (self._folder / file).write_text(f"{text}\n", encoding="utf-8")
 
     def kill_during(self, program: str, count: int) -> tuple[int, str]:
         """Kill the server with SIGKILL after a program has printed so many numbers.
@@ -110,25 +114,30 @@ class Stage:
                 break
         return last
 
-    def stop(self) -> int:
-        """Stop the server with SIGTERM; its exit code."""
-        return self._end(signal.SIGTERM)
+    def stop(self, who: str = "alice") -> int:
+        """Stop a server with SIGTERM; its exit code."""
+        return self._end(signal.SIGTERM, who)
 
-    def last_words(self) -> str:
-        """The end of the server's log, to be appended to an error."""
-        lines = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
+    def kill(self, who: str) -> None:
+        """Kill a server with SIGKILL."""
+        self._end(signal.SIGKILL, who)
+
+    def last_words(self, who: str = "alice") -> str:
+        """The end of a server's log, to be appended to an error."""
+        log = self._log(who)
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
         return f" (its last words: {lines[-1].strip()})" if lines else ""
 
-    @property
-    def _log(self) -> Path:
-        return self._folder / "alice.log"
+    def _log(self, who: str) -> Path:
+        return self._folder / f"{who}.log"
 
-    def _end(self, number: signal.Signals) -> int:
-        if self._server is None:
+    def _end(self, number: signal.Signals, who: str = "alice") -> int:
+        server = self._servers.get(who)
+        if server is None:
             raise Failure(ExitCode.BROKEN, "there is no server")
-        self._server.send_signal(number)
+        server.send_signal(number)
         try:
-            return self._server.wait(_PATIENCE)
+            return server.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             raise Failure(ExitCode.BROKEN, f"the server did not heed {number.name}") from None
 

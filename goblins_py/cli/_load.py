@@ -24,6 +24,7 @@ from goblins_py.cli._netlayers import NETLAYERS
 from goblins_py.errors import UnknownObjectError
 from goblins_py.lib import lib_env
 from goblins_py.runtime import mycapn_env
+from netlayers import prelay_env
 
 __all__ = ["Program", "check_arguments", "load_module", "load_program", "make_env"]
 
@@ -135,7 +136,8 @@ def make_env(modules: Iterable[ModuleType], *extends: PersistenceEnv) -> Persist
     """
     things: list[Any] = [thing for module in modules for thing in vars(module).values()]
     envs = [thing for thing in things if isinstance(thing, PersistenceEnv)]
-    base = _combine([mycapn_env, lib_env], [kind.env for kind in NETLAYERS.values()], extends, envs)
+    own = [mycapn_env, lib_env, prelay_env]
+    base = _combine(own, [kind.env for kind in NETLAYERS.values()], extends, envs)
     classes = [thing for thing in things if _is_saved_class(thing) and base.name_of(thing) is None]
     try:
         return PersistenceEnv(*dict.fromkeys(classes), extends=[base])

@@ -12,6 +12,7 @@ import rich_click as click
 
 from goblins_py.cli._arguments import ArgumentCommand, read_uri
 from goblins_py.cli._failure import Failure
+from goblins_py.cli._relay_commands import relay
 from goblins_py.cli._store import store
 
 __all__ = ["goblins", "main"]
@@ -45,10 +46,8 @@ def goblins(context: click.Context, verbose: int) -> None:
     "--netlayer",
     "netlayers",
     multiple=True,
-    default=["tcp-tls"],
-    show_default=True,
     metavar="NAME",
-    help="What to be reached by. With several, one URI per line.",
+    help="What to be reached by. With several, one URI per line. [dim]\\[tcp-tls][/]",
 )
 @click.option(
     "--host", metavar="HOST", help="The name or address that others reach you by. [dim]\\[127.0.0.1][/]"
@@ -73,6 +72,11 @@ def goblins(context: click.Context, verbose: int) -> None:
     help="websocket: pages from there may connect, too.",
 )
 @click.option(
+    "--prelay",
+    metavar="ACCOUNT-URI",
+    help="Be reached through a relay: an account there, as @FILE, - or env:NAME. Used up by the first start.",
+)
+@click.option(
     "--store", metavar="FILE", help="Keep the object here: the next start has it, under the same URI."
 )
 @click.option("--name", metavar="NAME", help="Of the vat, in logs. [dim]\\[the actor's][/]")
@@ -93,6 +97,8 @@ def serve(**options: object) -> None:
 
     [cyan]goblins serve shop.till:Till --host shop.example --port 8088[/]
 
+    [cyan]goblins serve shop.till:Till --prelay @account --store till.syrup[/]
+
     [cyan]goblins serve till.py:Till --netlayer websocket --host shop.example --cert all.pem --key key.pem[/]
 
     Files given by --cert and --key are read again when they change, and at SIGHUP.
@@ -102,6 +108,8 @@ def serve(**options: object) -> None:
     from goblins_py.cli._serve import ServeOptions, check_netlayers, serve
 
     _log_to_stderr()
+    if options["prelay"] is not None:
+        options["prelay"] = read_uri(str(options["prelay"]))
     made = ServeOptions(**options)  # type: ignore[arg-type]
     check_netlayers(made)
     serve(made)
@@ -192,17 +200,20 @@ def repl(store: str | None, sources: tuple[str, ...], *, host: str | None, port:
 
 @goblins.command()
 @click.rich_config(help_config=_PANELS)
-def demo() -> None:
+@click.option("--prelay", is_flag=True, help="Another story: two people behind NAT, and a relay.")
+def demo(*, prelay: bool) -> None:
     """Two people, two processes, one guest book: see it all at work.
 
     Alice serves a guest book, Bob signs it from a process of his own, Alice's process is killed and started
     again, and nothing that Bob was told was saved is missing. Takes a few seconds, on this machine only.
     """
     from goblins_py.cli._demo import demo
+    from goblins_py.cli._demo_prelay import demo_prelay
 
-    demo()
+    (demo_prelay if prelay else demo)()
 
 
+goblins.add_command(relay)
 goblins.add_command(store)
 
 

@@ -35,6 +35,7 @@ class Reach:
         key: path of its private key.
         url: what a URI says instead of host and port.
         allow_origins: of pages that may connect.
+        most: connections at a time, for netlayers that count them.
     """
 
     host: str
@@ -44,6 +45,7 @@ class Reach:
     key: str | None = None
     url: str | None = None
     allow_origins: Sequence[str] = ()
+    most: int = 1024
 
 
 @attrs.frozen
@@ -75,13 +77,14 @@ def _listening_websocket(reach: Reach) -> Ref[Any]:
         if reach.cert is None or reach.key is None
         else PemFiles(reach.cert, reach.key),
         allow_origins=tuple(reach.allow_origins),
+        max_connections=reach.most,
     )
 
 
 NETLAYERS: Final[dict[str, NetlayerKind]] = {
     "tcp-tls": NetlayerKind(
         env=tcp_tls_env,
-        listening=lambda reach: spawn(TcpTlsNetlayer, reach.host, reach.port),
+        listening=lambda reach: spawn(TcpTlsNetlayer, reach.host, reach.port, reach.most),
         dialling=lambda *, insecure=False: spawn(TcpTlsNetlayer, listen=False),
     ),
     "websocket": NetlayerKind(

@@ -5,27 +5,22 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import attrs
 import trio
 
-from goblins_py.actors import PersistenceEnv, Ref, actor, passable, spawn
+from goblins_py.actors import PersistenceEnv, Ref, passable, spawn
 from goblins_py.cli._failure import ExitCode, Failure, one_line, printable
 from goblins_py.cli._json import read_argument
+from goblins_py.cli._kept import Served, explained, roots_of, served_env
 from goblins_py.cli._load import Program, check_arguments, load_program, make_env
 from goblins_py.cli._narrate import Facts, say, tell
 from goblins_py.cli._netlayers import NETLAYERS, Reach, address_of, is_loopback
-from goblins_py.errors import (
-    GoblinsError,
-    StoreCorruptError,
-    StoreLockedError,
-    UnknownObjectError,
-    UnknownTransportError,
-    VersionMismatchError,
-)
+from goblins_py.cli._prelay import PRELAY, has_netlayer, install_prelay, read_account
+from goblins_py.errors import GoblinsError, UnknownObjectError
 from goblins_py.locators import Sturdyref
 from goblins_py.runtime import OpenVat, open_persistent_vat, open_vat, spawn_mycapn
 from persistence import SyrupStore
@@ -42,6 +37,7 @@ class ServeOptions:
     target: str
     args: Sequence[str]
     netlayers: Sequence[str]
+    prelay: str | None
     host: str | None
     ports: Sequence[int]
     insecure: bool
@@ -53,12 +49,10 @@ class ServeOptions:
     name: str | None
     verbose_errors: bool
 
-
-@actor
-class Served:
-    """What a store was made to serve, so that another program that takes it up by mistake is told."""
-
-    what: str
+    @property
+    def listening(self) -> Sequence[str]:
+        """The netlayers that shall listen, as far as the command line tells."""
+        return self.netlayers or (() if self.prelay else ("tcp-tls",))
 
 
 @attrs.frozen
@@ -73,22 +67,26 @@ class _Up:
 
 def check_netlayers(options: ServeOptions) -> None:
     """See whether the options fit the netlayers. Raises `Failure`."""
+    if PRELAY in options.netlayers:
+        raise Failure(ExitCode.USAGE, "prelay needs an account at a relay: give --prelay ACCOUNT-URI")
     for name in options.netlayers:
         if name not in NETLAYERS:
             raise Failure(ExitCode.USAGE, f"there is no netlayer {name!r}; there is {', '.join(NETLAYERS)}")
     if len(set(options.netlayers)) < len(options.netlayers):
         raise Failure(ExitCode.USAGE, "a netlayer was given twice")
-    if options.ports and len(options.ports) != len(options.netlayers):
-        raise Failure(ExitCode.USAGE, f"{len(options.netlayers)} netlayers, but {len(options.ports)} ports")
+    if options.ports and len(options.ports) != len(options.listening):
+        raise Failure(ExitCode.USAGE, f"{len(options.listening)} netlayers, but {len(options.ports)} ports")
     if (options.cert is None) != (options.key is None):
         raise Failure(ExitCode.USAGE, "--cert and --key go together")
     if options.insecure and options.cert is not None:
         raise Failure(ExitCode.USAGE, "--insecure listens without TLS: there is no use for --cert")
-    understood = frozenset().union(*(NETLAYERS[name].options for name in options.netlayers))
+    understood = frozenset().union(*(NETLAYERS[name].options for name in options.listening))
     for name in ("insecure", "cert", "key", "url", "allow_origins"):
         if getattr(options, name) and name not in understood:
             option = name.removesuffix("s").replace("_", "-")
-            raise Failure(ExitCode.USAGE, f"--{option} means nothing to {', '.join(options.netlayers)}")
+            raise Failure(
+                ExitCode.USAGE, f"--{option} means nothing to {', '.join(options.listening) or PRELAY}"
+            )
 
 
 def serve(options: ServeOptions) -> None:
@@ -103,7 +101,7 @@ def serve(options: ServeOptions) -> None:
         raise Failure(ExitCode.USAGE, printable(f"bad --arg: {error}")) from None
     if options.store is None or not Path(options.store).exists():
         check_arguments(program, args)  # before a store is made
-    with _explained(options):
+    with explained(options.target, options.store):
         trio.run(_serve, options, program, args)
 
 
@@ -111,7 +109,7 @@ async def _serve(options: ServeOptions, program: Program, args: tuple[object, ..
     numbers = [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if options.cert else [])]
     with trio.open_signal_receiver(*numbers) as signals:
         async with _bring_up(options, program, args) as up:
-            uris = [await _share(up, name, options) for name in options.netlayers]
+            uris = [await _share(up, name, options) for name in await _ways(up, options)]
             _introduce(options, program, up, uris)
             sys.stdout.write("".join(f"{uri.uri}\n" for uri in uris))
             sys.stdout.flush()
@@ -139,24 +137,14 @@ async def _bring_up(options: ServeOptions, program: Program, args: tuple[object,
             yield _Up(vat, mycapn, served, restored=False)
         return
     store = SyrupStore(options.store)
-    env = make_env([program.module], PersistenceEnv(named={"goblins-served": Served}))
+    env = make_env([program.module], served_env)
     opening = open_persistent_vat(env, roots, store, name=name, verbose=options.verbose_errors)
     async with opening as (vat, restored):
-        mycapn, desk, served = _roots_of(restored, options)
+        mycapn, desk, served = roots_of(restored, options.store)
         if desk.what != program.name:
             _check_former_name(desk.what, options, program, env=env)
             await vat.run(setattr, desk, "what", program.name)
         yield _Up(vat, mycapn, served, restored=not made)
-
-
-def _roots_of(roots: Any, options: ServeOptions) -> tuple[Ref[Any], Served, Ref[Any]]:
-    """What `goblins serve` made when it made this store."""
-    desk = roots[1]._behaviour if isinstance(roots, tuple) and len(roots) == 3 else None
-    if not isinstance(desk, Served):
-        raise Failure(
-            ExitCode.BROKEN, f"{options.store} holds another program's objects: goblins serve did not make it"
-        )
-    return roots[0], desk, roots[2]
 
 
 def _check_former_name(what: str, options: ServeOptions, program: Program, *, env: PersistenceEnv) -> None:
@@ -167,6 +155,12 @@ def _check_former_name(what: str, options: ServeOptions, program: Program, *, en
         same = False
     if not same:
         raise Failure(ExitCode.BROKEN, f"{options.store} holds a {what}, not a {program.name}")
+
+
+async def _ways(up: _Up, options: ServeOptions) -> Sequence[str]:
+    """The names of the netlayers to be reached by; one that the store has is used again."""
+    prelay = options.prelay is not None or await up.vat.run(has_netlayer, up.mycapn, PRELAY)
+    return (*options.netlayers, *([PRELAY] if prelay else [])) or ("tcp-tls",)
 
 
 async def _reload_certificate(up: _Up) -> None:
@@ -181,7 +175,7 @@ async def _reload_certificate(up: _Up) -> None:
 
 
 def _reach_of(options: ServeOptions, netlayer: str) -> Reach:
-    ports = dict(zip(options.netlayers, options.ports, strict=False))
+    ports = dict(zip(options.listening, options.ports, strict=False))
     return Reach(
         options.host or "127.0.0.1",
         ports.get(netlayer),
@@ -195,41 +189,17 @@ def _reach_of(options: ServeOptions, netlayer: str) -> Reach:
 
 async def _share(up: _Up, netlayer: str, options: ServeOptions) -> Sturdyref:
     """Install the netlayer, if this mycapn has none of the kind yet, and give the object out by it."""
-    reach = _reach_of(options, netlayer)
 
     def install() -> None:
-        try:
-            up.mycapn.self_location(netlayer)
-        except UnknownTransportError:
-            up.mycapn.install_netlayer(NETLAYERS[netlayer].listening(reach))
+        if has_netlayer(up.mycapn, netlayer):
+            return
+        if netlayer == PRELAY:
+            install_prelay(up.mycapn, read_account(str(options.prelay)))
+        else:
+            up.mycapn.install_netlayer(NETLAYERS[netlayer].listening(_reach_of(options, netlayer)))
 
     await up.vat.run(install)
     return cast(Sturdyref, await up.vat.send(up.mycapn).register(up.served, netlayer))
-
-
-@contextmanager
-def _explained(options: ServeOptions) -> Iterator[None]:
-    """Errors as one line about the command line that led to them."""
-    store = options.store
-    try:
-        yield
-    except Failure:
-        raise
-    except StoreLockedError:
-        raise Failure(ExitCode.BROKEN, f"{store} is in use by another process") from None
-    except StoreCorruptError as error:
-        raise Failure(ExitCode.BROKEN, f"{store} cannot be used: {one_line(error)}") from None
-    except (UnknownObjectError, VersionMismatchError) as error:
-        text = f"{store} does not fit {options.target}: {one_line(error)}"
-        raise Failure(ExitCode.BROKEN, text) from None
-    except GoblinsError as error:
-        raise Failure(ExitCode.BROKEN, one_line(error)) from None
-    except OSError as error:
-        raise Failure(
-            ExitCode.BROKEN, f"{store}: {error.strerror or error}" if store else one_line(error)
-        ) from None
-    except (TypeError, ValueError) as error:
-        raise Failure(ExitCode.USAGE, printable(f"{options.target}: {error}")) from error
 
 
 def _introduce(options: ServeOptions, program: Program, up: _Up, uris: Sequence[Sturdyref]) -> None:
@@ -252,7 +222,7 @@ def _notes(options: ServeOptions, up: _Up, uris: Sequence[Sturdyref]) -> Iterato
         return
     if options.args:
         yield f"--arg is ignored: {options.store} has the object already, with its state"
-    for uri in uris:
+    for uri in (each for each in uris if each.peer.transport != PRELAY):
         host, port = address_of(uri.peer)
         wanted = options.host or host, _reach_of(options, uri.peer.transport).port or port
         if options.url is None and wanted != (host, port):
@@ -261,10 +231,14 @@ def _notes(options: ServeOptions, up: _Up, uris: Sequence[Sturdyref]) -> Iterato
 
 def _where(uri: Sturdyref) -> str:
     host, port = address_of(uri.peer)
+    if uri.peer.transport == PRELAY:
+        return f"prelay, through the relay at {host}, port {port}"
     return f"{uri.peer.transport} at {host}, port {port}"
 
 
 def _who(uris: Sequence[Sturdyref]) -> str:
     if all(is_loopback(address_of(uri.peer)[0]) for uri in uris):
         return "programs on this machine only (--host NAME lets others in)"
+    if all(uri.peer.transport == PRELAY for uri in uris):
+        return "every machine that can connect to the relay, which can read and change all that goes over it"
     return "every machine that can connect to this one; it listens on all interfaces"

@@ -192,8 +192,12 @@ class MyCapn:
 
         return on(locations, listed)
 
-    def enliven(self, target: Sturdyref | str) -> Promise[Any]:
+    def enliven(self, target: Sturdyref | str, asked_by: Ref[Any] | None = None) -> Promise[Any]:
         """A promise of the object behind a sturdyref or its URI; an object of our own is itself.
+
+        Args:
+            asked_by: an object of the peer that makes us dial, as a relay's client does: what it may make us
+                dial is limited (see `spawn_mycapn`). None if our own program does.
 
         Raises:
             LocatorError: malformed. UnknownTransportError: no netlayer for it. The promise breaks with
@@ -201,12 +205,12 @@ class MyCapn:
         """
         sturdyref = _sturdyref(target)
         ours = self._netlayer(sturdyref.peer.transport).our_location()
-        return on(ours, lambda location: self._fetch(sturdyref, location))
+        return on(ours, lambda location: self._fetch(sturdyref, location, asked_by))
 
-    def _fetch(self, sturdyref: Sturdyref, ours: PeerLocator) -> object:
+    def _fetch(self, sturdyref: Sturdyref, ours: PeerLocator, asked_by: Ref[Any] | None) -> object:
         if ours == sturdyref.peer:
             return self._registry.fetch(sturdyref.swiss_num)
-        bootstrap = self._connect(sturdyref.peer)
+        bootstrap = self._connect(sturdyref.peer, asked_by)
         answer: Promise[Any] = send(bootstrap).fetch(sturdyref.swiss_num)
         note = NoteSource(bootstrap, Source(ref_to(self), sturdyref))
         require_turn().effects.append(Listen(answer, note))
@@ -220,10 +224,11 @@ class MyCapn:
         self._netlayer(locator.transport)
         return self._connect(locator)
 
-    def _connect(self, locator: PeerLocator) -> Promise[Any]:
+    def _connect(self, locator: PeerLocator, asked_by: Ref[Any] | None = None) -> Promise[Any]:
         if self._switchboard is None:
             raise NetlayerError("mycapn has not started yet")
-        return self._switchboard.connect(locator)
+        asker = None if asked_by is None else self._switchboard.asker_behind(asked_by)
+        return self._switchboard.connect(locator, asker)
 
     def install_netlayer(self, netlayer: Ref[Any]) -> None:
         """Add a netlayer. Raises `NetlayerError` if there is one of that name, or it cannot be set up."""

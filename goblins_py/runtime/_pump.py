@@ -26,6 +26,9 @@ _LINGER: Final = 0.5
 """Seconds to go on reading after an abort: closing with unread bytes would reset the connection, and
 the peer might never read why."""
 _SLICE: Final = 2**16
+_BREATH: Final = 0.02
+"""Seconds after which a congested session reads a little all the same: else two that have much to say to each
+other would both wait for the other to read, for ever. Its hard limit holds in any case."""
 
 
 class Pump:
@@ -59,6 +62,11 @@ class Pump:
         self._drained = trio.Event()
         self._severed = trio.Event()
         session.on_output = self._on_output
+
+    @property
+    def remote_address(self) -> str | None:
+        """See `Connection.remote_address`."""
+        return self._connection.remote_address
 
     async def run(self) -> None:
         """Run until the session ends; then, and if cancelled, say goodbye (bounded) and close."""
@@ -112,7 +120,7 @@ class Pump:
             try:
                 data = await self._connection.receive()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._lose("the connection was lost")
+                self._lose(self._connection.why_lost or "the connection was lost")
                 return
             if not data:
                 self._lose("the peer closed the connection")
@@ -121,9 +129,10 @@ class Pump:
             self._host.feed(self._sort(session.receive(data, whole=self._whole)))
 
     async def _wait_for_room(self) -> None:
-        while self._session.congested and self._session.state is not SessionState.SEVERED:
+        if self._session.congested and self._session.state is not SessionState.SEVERED:
             self._drained = trio.Event()
-            await self._drained.wait()
+            with trio.move_on_after(_BREATH):
+                await self._drained.wait()
         if self._host.crowded:
             await self._host.room()
 
@@ -219,7 +228,7 @@ class Pump:
             try:
                 await self._write_all()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._lose("the connection was lost")
+                self._lose(self._connection.why_lost or "the connection was lost")
                 return
             finally:
                 self._sending = False

@@ -117,7 +117,7 @@ class Switchboard(NearOnly):
         """Set a netlayer up; in a turn. Raises what its `setup` raises."""
         netlayer.setup(self.io, _Establisher(self, name))
         self._netlayers[name] = netlayer
-        on(netlayer.our_location(), partial(self._locations.__setitem__, name))
+        on(netlayer.our_location(), partial(self._locations.__setitem__, name), _ignore)
 
     def _is_ours(self, locator: PeerLocator) -> bool:
         return self._locations.get(locator.transport) == locator
@@ -139,6 +139,18 @@ class Switchboard(NearOnly):
         promise: Promise[Any] = Promise(turn.home)
         turn.effects.append(_Connect(self, Wish(promise, locator, asked_by)))
         return promise
+
+    def asker_behind(self, ref: Ref[Any]) -> Asker:
+        """The peer whose object this is, as somebody who makes us dial.
+
+        Raises:
+            ConnectFailedError: it is nobody's, or its peer is gone.
+        """
+        session: Any = ref._connector
+        pump = self._pumps.get(session)
+        if pump is None:
+            raise ConnectFailedError("the peer that asked us to dial is gone")
+        return self._guard.asker(session, session.peer, pump.remote_address)
 
     def connect_now(self, wish: Wish) -> None:
         """The same between turns: the table is looked at, and perhaps a dial is queued."""
@@ -339,6 +351,10 @@ class Switchboard(NearOnly):
                 if session.has_garbage and session.state is SessionState.ESTABLISHED:
                     self.vat.post(CollectGarbage(session))
             await trio.sleep(_GC_INTERVAL)
+
+
+def _ignore(_: BaseException) -> None:
+    """Who asks for the location is told."""
 
 
 def _belief(proof: Proof, transport: str, claimed: PeerLocator) -> Belief:

@@ -1,0 +1,112 @@
+"""`goblins relay`, `goblins serve --prelay`, `goblins call` over prelay: real processes, killed at will."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from cli_kit import PATIENCE, assert_one_line, relaying, run, serving
+from goblins_py.locators import Sturdyref
+
+STORED = ("things.py:Things", "--store", "things.syrup", "--prelay", "@account")
+
+
+def goblins(cwd, *args, code=0, stdin=""):
+    done = run(*args, cwd=cwd, stdin=stdin)
+    assert code == done.code, done.err
+    return done
+
+
+def make_account(cwd, admin, name="things", *quota):
+    """Into the file `account`."""
+    done = goblins(cwd, "relay", "add-account", "-", name, *quota, stdin=admin)
+    (cwd / "account").write_text(done.out)
+    assert 1 == done.out.count("\n")
+    return done.out.strip()
+
+
+def call(cwd, uri, *args, tries=1):
+    """The answer; a client that has lost its relay may need a moment to find it again."""
+    for attempt in range(tries):
+        done = run("call", "-", "--timeout", "10", *args, cwd=cwd, stdin=uri)
+        if done.code == 0 or attempt == tries - 1:
+            break
+        time.sleep(0.3)
+    assert 0 == done.code, done.err
+    return done.out.strip()
+
+
+def test_accounts_are_made_listed_and_removed(tmp_path):
+    """The admin's URI is all that is on stdout; each name exists once."""
+    with relaying(tmp_path) as relay:
+        make_account(tmp_path, relay.uri, "alice", "--sessions", "3")
+        make_account(tmp_path, relay.uri, "bob")
+        assert "alice\nbob\n" == goblins(tmp_path, "relay", "list-accounts", "-", stdin=relay.uri).out
+        again = goblins(tmp_path, "relay", "add-account", "-", "bob", code=1, stdin=relay.uri)
+        assert_one_line(again.err, "already")
+        goblins(tmp_path, "relay", "remove-account", "-", "alice", stdin=relay.uri)
+        listed = goblins(tmp_path, "relay", "list-accounts", "-", "--json", stdin=relay.uri)
+        assert ["bob"] == json.loads(listed.out)
+        assert "bob" in goblins(tmp_path, "relay", "stats", "-", stdin=relay.uri).out
+        code, rest = relay.end(signal.SIGTERM)
+        assert (0, "") == (code, rest)
+
+
+def test_a_used_up_account_is_refused_and_so_is_one_that_is_none(tmp_path):
+    """In one line, and a lost race for an account is noticed."""
+    with relaying(tmp_path) as relay:
+        make_account(tmp_path, relay.uri)
+        with serving(tmp_path, "things.py:Things", "--prelay", "@account") as server:
+            assert "1" == call(tmp_path, server.uri, "up")
+            done = run("serve", "things.py:Things", "--prelay", "@account", cwd=tmp_path)
+            assert 1 == done.code
+            assert_one_line(done.err, "Already setup")
+        (tmp_path / "account").write_text("ocapn://x.smoke-signals/s/AAAA")
+        done = run("serve", "things.py:Things", "--prelay", "@account", cwd=tmp_path)
+        assert 3 == done.code
+        assert_one_line(done.err, "smoke-signals")
+
+
+@pytest.mark.parametrize("killed", ["client", "relay", "both"])
+def test_a_uri_works_after_kills_and_restarts(tmp_path, killed):
+    """SIGKILL, no goodbye: the same URI, and the state with it. The second start needs no account."""
+    with relaying(tmp_path, "--store", "relay.syrup") as relay:
+        make_account(tmp_path, relay.uri)
+        with serving(tmp_path, *STORED) as server:
+            uri = server.uri
+            assert "prelay" == Sturdyref.from_uri(uri).peer.transport
+            assert "1" == call(tmp_path, uri, "up")
+            if killed != "client":
+                relay.end(signal.SIGKILL)
+            if killed == "relay":
+                with relaying(tmp_path, "--store", "relay.syrup") as again:
+                    assert again.uri == relay.uri
+                    assert "2" == call(tmp_path, uri, "up", tries=20)
+                    goblins(tmp_path, "relay", "list-accounts", "-", stdin=again.uri)
+                return
+            server.end(signal.SIGKILL)
+        if killed == "both":
+            with relaying(tmp_path, "--store", "relay.syrup"):
+                _serve_again(tmp_path, uri)
+        else:
+            _serve_again(tmp_path, uri)
+
+
+def _serve_again(cwd, uri):
+    with serving(cwd, "things.py:Things", "--store", "things.syrup") as again:
+        assert uri == again.uri
+        assert "2" == call(cwd, uri, "up", tries=20)
+
+
+def test_somebody_who_waits_hears_at_once_that_the_relay_was_killed(tmp_path):
+    """The caller's session severs with its path, long before any time-out."""
+    with relaying(tmp_path) as relay:
+        make_account(tmp_path, relay.uri)
+        with serving(tmp_path, "things.py:Things", "--prelay", "@account") as server:
+            server.when_waited_for(relay.process.kill)
+            begun = time.monotonic()
+            done = run("call", "-", "never", cwd=tmp_path, stdin=server.uri)
+            assert time.monotonic() - begun < PATIENCE / 2
+            assert 1 == done.code
+            assert_one_line(done.err, "relay", "lost")
