@@ -125,7 +125,8 @@ class PrelayNetlayer(Netlayer):
         connection = self._new_connection(io, Proof.of(locator.designator))
         deliver_in = spawn(DeliverIn(connection))
         if self._tie is None:
-            answer = send(send(self.enliven).enliven(endpoint))(deliver_in)
+            asker = () if asked_by is None else (asked_by,)
+            answer = send(send(self.enliven).enliven(endpoint, *asker))(deliver_in)
         else:
             answer = send(self._tie.controller()).connect(locator, deliver_in)
         on(answer, partial(_abandon_late, connection), _ignore)

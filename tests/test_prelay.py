@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from goblins_py import PeerLocator, Sturdyref, actor, open_vat, parse_uri, send, spawn, spawn_mycapn
+from goblins_py.abc import Asker
 from goblins_py.errors import ConnectFailedError
 from goblins_py.relay import RELAY_LIMITS, spawn_relay
 from goblins_py.testing import check_netlayer
@@ -167,3 +168,19 @@ async def test_introductions_work_between_prelay_and_tcp_tls():
 def tcp_tls():
     """A listener on loopback; in a turn."""
     return spawn(TcpTlsNetlayer, "127.0.0.1")
+
+
+async def test_a_peer_cannot_make_a_dialler_without_an_account_dial_anywhere():
+    """The relay that it is to knock at is judged as what any peer asks us to dial."""
+    async with open_vat() as vat:
+        base = Sturdyref(PeerLocator("tcp-tls", "a" * 52, {"host": "127.0.0.1", "port": "1"}), bytes(32))
+        mycapn = await vat.run(lambda: spawn_mycapn(spawn(TcpTlsNetlayer, listen=False)))
+
+        def dial(*asked_by):
+            netlayer = spawn(PrelayNetlayer, mycapn)
+            mycapn.install_netlayer(netlayer)
+            return netlayer.connect_to(prelay_locator(base), *asked_by)
+
+        with trio.fail_after(10), pytest.raises(ConnectFailedError) as caught:
+            await (await vat.run(dial, Asker("session", None, "93.184.215.14")))
+        assert any("loopback" in note for note in caught.value.__notes__)

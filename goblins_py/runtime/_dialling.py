@@ -25,6 +25,8 @@ from goblins_py.locators import PeerLocator
 __all__ = ["DialGuard", "MayDial", "Reach", "address_refusal", "reach_of", "where_refused"]
 
 _MINUTE: Final = 60.0
+_MANY: Final = 1000
+"""Asking sessions above which those are forgotten that have asked for nothing within a minute."""
 
 _IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
@@ -94,6 +96,8 @@ class DialGuard:
         if asked_by is None:
             return
         session = asked_by.session
+        if len(self._begun) > _MANY:
+            self._tidy()
         self._refuse(self._how_often(session))
         self._under_way[session] = self._under_way.get(session, 0) + 1
         self._begun.setdefault(session, deque()).append(self._clock())
@@ -107,6 +111,14 @@ class DialGuard:
         """A dial that was allowed has ended, one way or the other."""
         if asked_by is not None and asked_by.session in self._under_way:
             self._under_way[asked_by.session] -= 1
+
+    def _tidy(self) -> None:
+        """Sessions of another mycapn ask, too, and nobody tells when they end."""
+        since = self._clock() - _MINUTE
+        self._begun = {
+            session: begun for session, begun in self._begun.items() if begun and begun[-1] > since
+        }
+        self._under_way = {session: count for session, count in self._under_way.items() if count}
 
     def forget(self, session: Hashable) -> None:
         """The asking session has ended; `done` may still come for what it asked."""

@@ -192,12 +192,12 @@ class MyCapn:
 
         return on(locations, listed)
 
-    def enliven(self, target: Sturdyref | str, asked_by: Ref[Any] | None = None) -> Promise[Any]:
+    def enliven(self, target: Sturdyref | str, asked_by: Ref[Any] | Asker | None = None) -> Promise[Any]:
         """A promise of the object behind a sturdyref or its URI; an object of our own is itself.
 
         Args:
-            asked_by: an object of the peer that makes us dial, as a relay's client does: what it may make us
-                dial is limited (see `spawn_mycapn`). None if our own program does.
+            asked_by: the peer that makes us dial, or an object of its, as a relay's client does: what it may
+                make us dial is limited (see `spawn_mycapn`). None if our own program does.
 
         Raises:
             LocatorError: malformed. UnknownTransportError: no netlayer for it. The promise breaks with
@@ -207,7 +207,7 @@ class MyCapn:
         ours = self._netlayer(sturdyref.peer.transport).our_location()
         return on(ours, lambda location: self._fetch(sturdyref, location, asked_by))
 
-    def _fetch(self, sturdyref: Sturdyref, ours: PeerLocator, asked_by: Ref[Any] | None) -> object:
+    def _fetch(self, sturdyref: Sturdyref, ours: PeerLocator, asked_by: Ref[Any] | Asker | None) -> object:
         if ours == sturdyref.peer:
             return self._registry.fetch(sturdyref.swiss_num)
         bootstrap = self._connect(sturdyref.peer, asked_by)
@@ -224,11 +224,12 @@ class MyCapn:
         self._netlayer(locator.transport)
         return self._connect(locator)
 
-    def _connect(self, locator: PeerLocator, asked_by: Ref[Any] | None = None) -> Promise[Any]:
+    def _connect(self, locator: PeerLocator, asked_by: Ref[Any] | Asker | None = None) -> Promise[Any]:
         if self._switchboard is None:
             raise NetlayerError("mycapn has not started yet")
-        asker = None if asked_by is None else self._switchboard.asker_behind(asked_by)
-        return self._switchboard.connect(locator, asker)
+        if isinstance(asked_by, Ref):
+            asked_by = self._switchboard.asker_behind(asked_by)
+        return self._switchboard.connect(locator, asked_by)
 
     def install_netlayer(self, netlayer: Ref[Any]) -> None:
         """Add a netlayer. Raises `NetlayerError` if there is one of that name, or it cannot be set up."""

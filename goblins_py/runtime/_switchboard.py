@@ -165,7 +165,7 @@ class Switchboard(NearOnly):
     def _begin(self, wish: Wish) -> None:
         self._wishes.dialled(wish)
         try:
-            if wish.asked_by is not None and wish.asked_by.session not in self._pumps:
+            if wish.asked_by is not None and _has_ended(wish.asked_by.session):
                 raise ConnectFailedError("the peer that asked us to dial is gone")
             self._guard.begin(wish.asked_by)
         except ConnectFailedError as error:
@@ -351,6 +351,11 @@ class Switchboard(NearOnly):
                 if session.has_garbage and session.state is SessionState.ESTABLISHED:
                     self.vat.post(CollectGarbage(session))
             await trio.sleep(_GC_INTERVAL)
+
+
+def _has_ended(session: object) -> bool:
+    """Of an asker's session, which may be one of another mycapn's."""
+    return isinstance(session, Session) and session.state is SessionState.SEVERED
 
 
 def _ignore(_: BaseException) -> None:
