@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import rich_click as click
 
 from goblins_py.cli._failure import ExitCode, Failure, one_line
 
-__all__ = ["ArgumentCommand", "read_uri"]
+__all__ = ["ArgumentCommand", "read_uri", "store_unlocking"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _NUMBER: Final = re.compile(r"-\.?[0-9]")
 
@@ -32,6 +34,17 @@ def read_uri(source: str) -> str:
         name = source.removeprefix("env:")
         return _first_line(os.environ.get(name, ""), f"the environment variable {name}")
     return source
+
+
+def store_unlocking(command: _Command) -> _Command:
+    """The options that open an encrypted `--store`, or make a new one so."""
+    key = click.option(
+        "--store-key", metavar="SOURCE", help="The store's key, as hex or base64: env:NAME, @FILE, -, ask."
+    )
+    passphrase = click.option(
+        "--store-passphrase", metavar="SOURCE", help="Likewise. A new store is encrypted."
+    )
+    return key(passphrase(command))
 
 
 def _read(path: Path) -> str:

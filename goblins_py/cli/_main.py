@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import rich_click as click
 
-from goblins_py.cli._arguments import ArgumentCommand, read_uri
+from goblins_py.cli._arguments import ArgumentCommand, read_uri, store_unlocking
 from goblins_py.cli._failure import Failure
 from goblins_py.cli._relay_commands import relay
 from goblins_py.cli._store import store
@@ -77,7 +77,18 @@ def goblins(context: click.Context, verbose: int) -> None:
     help="Be reached through a relay: an account there, as @FILE, - or env:NAME. Used up by the first start.",
 )
 @click.option(
-    "--store", metavar="FILE", help="Keep the object here: the next start has it, under the same URI."
+    "--store",
+    metavar="FILE",
+    help="Keep the object here: the next start has it, under the same URI. SQLite "
+    "if named .sqlite, .sqlite3 or .db.",
+)
+@store_unlocking
+@click.option(
+    "--history",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Keep N past states in the store. [dim]\\[0][/]",
 )
 @click.option("--name", metavar="NAME", help="Of the vat, in logs. [dim]\\[the actor's][/]")
 @click.option("--verbose-errors", is_flag=True, help="Tell callers class and text of what an object raises.")
@@ -169,10 +180,11 @@ def call(
 @goblins.command()
 @click.rich_config(help_config=_PANELS)
 @click.option("--store", metavar="FILE", help="Keep `home` and `mycapn` here, with all that they hold.")
+@store_unlocking
 @click.option("--load", "sources", multiple=True, metavar="FILE_OR_MODULE", help="Have its names at hand.")
 @click.option("--host", metavar="HOST", help="The name that others reach you by. [dim]\\[127.0.0.1][/]")
 @click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="[dim]\\[a free one][/]")
-def repl(store: str | None, sources: tuple[str, ...], *, host: str | None, port: int | None) -> None:
+def repl(**options: object) -> None:
     """Python in a vat: each input is a turn.
 
     An input that fails is undone, with the names that it bound. An input may [cyan]await[/] promises; then
@@ -192,10 +204,10 @@ def repl(store: str | None, sources: tuple[str, ...], *, host: str | None, port:
 
     [cyan]goblins repl --store home.syrup --load guest_book.py[/]
     """
-    from goblins_py.cli._repl import repl
+    from goblins_py.cli._repl import ReplCommand, repl
 
     _log_to_stderr()
-    sys.exit(repl(store, sources, host=host, port=port))
+    sys.exit(repl(ReplCommand(**options)))  # type: ignore[arg-type]
 
 
 @goblins.command()

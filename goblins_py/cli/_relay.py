@@ -22,11 +22,11 @@ from goblins_py.cli._json import to_json
 from goblins_py.cli._kept import Served, explained, roots_of, served_env
 from goblins_py.cli._narrate import say, tell
 from goblins_py.cli._netlayers import NETLAYERS, Reach, address_of
+from goblins_py.cli._stores import kept_store
 from goblins_py.locators import Sturdyref
 from goblins_py.relay import RELAY_LIMITS, relay_env, spawn_relay
 from goblins_py.runtime import OpenVat, open_persistent_vat, open_vat, spawn_mycapn
 from goblins_py.syrup import Map, Symbol
-from persistence import SyrupStore
 
 __all__ = ["RelayOptions", "ask", "print_account", "print_accounts", "print_statistics", "serve_relay"]
 
@@ -54,6 +54,8 @@ class RelayOptions:
     host: str | None
     port: int | None
     store: str | None
+    store_key: str | None
+    store_passphrase: str | None
 
 
 def serve_relay(options: RelayOptions) -> None:
@@ -89,7 +91,8 @@ async def _bring_up(options: RelayOptions) -> AsyncIterator[tuple[OpenVat, tuple
             yield vat, (mycapn, admin)
         return
     env = PersistenceEnv(extends=[relay_env, served_env, NETLAYERS[options.netlayer].env])
-    async with open_persistent_vat(env, roots, SyrupStore(options.store), name="relay") as (vat, restored):
+    store = kept_store(options.store, options.store_key, options.store_passphrase)
+    async with open_persistent_vat(env, roots, store, name="relay") as (vat, restored):
         mycapn, desk, admin = roots_of(restored, options.store)
         if desk.what != what:
             raise Failure(ExitCode.BROKEN, f"{options.store} holds a {desk.what}, not a {what}")

@@ -8,7 +8,7 @@ import logging
 
 import rich_click as click
 
-from goblins_py.cli._arguments import read_uri
+from goblins_py.cli._arguments import read_uri, store_unlocking
 from goblins_py.cli._failure import ExitCode, Failure
 
 __all__ = ["relay"]
@@ -36,6 +36,7 @@ def relay() -> None:
 )
 @click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="[dim]\\[a free one][/]")
 @click.option("--store", metavar="FILE", help="Keep accounts here: the next start has them, and their URIs.")
+@store_unlocking
 def serve(**options: object) -> None:
     """Run a relay; print the URI of its admin object, and nothing else on stdout.
 

@@ -5,31 +5,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
+import attrs
+
 from goblins_py.actors import PersistenceEnv
 from goblins_py.cli._failure import ExitCode, Failure, one_line
 from goblins_py.cli._load import load_module, make_env
 from goblins_py.cli._netlayers import NETLAYERS, Reach
+from goblins_py.cli._stores import kept_store
 from goblins_py.errors import (
     PersistenceError,
     StoreLockedError,
     UnknownObjectError,
 )
 from goblins_py.repl import HOME_NAME, Home, ReplOptions, run_repl
-from persistence import SyrupStore
 
-__all__ = ["repl"]
+__all__ = ["ReplCommand", "repl"]
 
 
-def repl(store: str | None, sources: Sequence[str], *, host: str | None, port: int | None) -> int:
+@attrs.frozen
+class ReplCommand:
+    """The command line of `goblins repl`."""
+
+    store: str | None
+    store_key: str | None
+    store_passphrase: str | None
+    sources: Sequence[str]
+    host: str | None
+    port: int | None
+
+
+def repl(command: ReplCommand) -> int:
     """Run the REPL; its exit code. Raises `Failure`."""
-    modules = [load_module(source) for source in sources]
+    modules = [load_module(source) for source in command.sources]
     own = PersistenceEnv(named={HOME_NAME: Home})
     kind = NETLAYERS["tcp-tls"]
-    reach = Reach(host or "127.0.0.1", port)
+    reach = Reach(command.host or "127.0.0.1", command.port)
+    store = command.store
     options = ReplOptions(
         netlayer=lambda: kind.listening(reach),
         modules=modules,
-        store=None if store is None else SyrupStore(store),
+        store=None if store is None else kept_store(store, command.store_key, command.store_passphrase),
         env=make_env(modules, own),
     )
     try:

@@ -20,10 +20,10 @@ from goblins_py.cli._load import Program, check_arguments, load_program, make_en
 from goblins_py.cli._narrate import Facts, say, tell
 from goblins_py.cli._netlayers import NETLAYERS, Reach, address_of, is_loopback
 from goblins_py.cli._prelay import PRELAY, has_netlayer, install_prelay, read_account
+from goblins_py.cli._stores import kept_store
 from goblins_py.errors import GoblinsError, UnknownObjectError
 from goblins_py.locators import Sturdyref
 from goblins_py.runtime import OpenVat, open_persistent_vat, open_vat, spawn_mycapn
-from persistence import SyrupStore
 
 __all__ = ["ServeOptions", "check_netlayers", "serve"]
 
@@ -46,6 +46,9 @@ class ServeOptions:
     url: str | None
     allow_origins: Sequence[str]
     store: str | None
+    store_key: str | None
+    store_passphrase: str | None
+    history: int
     name: str | None
     verbose_errors: bool
 
@@ -99,6 +102,8 @@ def serve(options: ServeOptions) -> None:
         args = tuple(passable(read_argument(arg)) for arg in options.args)
     except (ValueError, TypeError) as error:
         raise Failure(ExitCode.USAGE, printable(f"bad --arg: {error}")) from None
+    if options.store is None and (options.store_key or options.store_passphrase or options.history):
+        raise Failure(ExitCode.USAGE, "there is no --store for --store-key, --store-passphrase or --history")
     if options.store is None or not Path(options.store).exists():
         check_arguments(program, args)  # before a store is made
     with explained(options.target, options.store):
@@ -136,7 +141,7 @@ async def _bring_up(options: ServeOptions, program: Program, args: tuple[object,
             mycapn, _, served = await vat.run(roots)
             yield _Up(vat, mycapn, served, restored=False)
         return
-    store = SyrupStore(options.store)
+    store = kept_store(options.store, options.store_key, options.store_passphrase, history=options.history)
     env = make_env([program.module], served_env)
     opening = open_persistent_vat(env, roots, store, name=name, verbose=options.verbose_errors)
     async with opening as (vat, restored):

@@ -56,7 +56,8 @@ def store() -> None:
 @_as_json
 def info(path: str, key: str | None, passphrase: str | None, *, as_json: bool) -> None:
     """Say what a store is and what it holds: sizes, classes, checkpoints."""
-    from goblins_py.cli._store_work import Target, info
+    from goblins_py.cli._store_work import info
+    from goblins_py.cli._stores import Target
 
     info(Target.named(path, key, passphrase), as_json=as_json)
 
@@ -67,7 +68,8 @@ def info(path: str, key: str | None, passphrase: str | None, *, as_json: bool) -
 @_unlocking
 def verify(path: str, key: str | None, passphrase: str | None) -> None:
     """Read every record of a store and check it. Nothing is repaired or changed."""
-    from goblins_py.cli._store_work import Target, verify
+    from goblins_py.cli._store_work import verify
+    from goblins_py.cli._stores import Target
 
     verify(Target.named(path, key, passphrase))
 
@@ -87,7 +89,8 @@ def dump(
     All bytes, sturdyrefs in texts, and fields whose names speak of keys or secrets are redacted, unless there
     is --secrets. With --json one line per object.
     """
-    from goblins_py.cli._store_work import Target, dump
+    from goblins_py.cli._store_work import dump
+    from goblins_py.cli._stores import Target
 
     dump(Target.named(path, key, passphrase), at=at, secrets=secrets, as_json=as_json)
 
@@ -101,7 +104,8 @@ def compact(path: str, key: str | None, passphrase: str | None) -> None:
 
     A vat does this by itself; no vat may have the store meanwhile.
     """
-    from goblins_py.cli._store_work import Target, compact
+    from goblins_py.cli._store_work import compact
+    from goblins_py.cli._stores import Target
 
     compact(Target.named(path, key, passphrase))
 
@@ -133,7 +137,8 @@ def copy(source: str, target: str, **options: Any) -> None:
     [cyan]goblins store copy book.syrup yesterday.syrup --at 17[/]
     """
     from goblins_py.cli._secret import read_unlocking
-    from goblins_py.cli._store_work import Target, copy
+    from goblins_py.cli._store_work import copy
+    from goblins_py.cli._stores import Target
 
     found = Target.named(source, options["key"], options["passphrase"])
     sealing = read_unlocking(options["new_key"], options["new_passphrase"], is_new=True)
@@ -147,6 +152,7 @@ def copy(source: str, target: str, **options: Any) -> None:
 @_as_json
 def history(path: str, key: str | None, passphrase: str | None, *, as_json: bool) -> None:
     """List the checkpoints of a store: past states that dump and copy take with --at."""
-    from goblins_py.cli._store_work import Target, history
+    from goblins_py.cli._store_work import history
+    from goblins_py.cli._stores import Target
 
     history(Target.named(path, key, passphrase), as_json=as_json)

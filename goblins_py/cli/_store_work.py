@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any
 
 import attrs
 import trio
@@ -19,53 +19,17 @@ from rich.progress import SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from goblins_py.abc import Snapshot, Store
-from goblins_py.cli._failure import ExitCode, Failure, one_line, printable
+from goblins_py.abc import Snapshot
+from goblins_py.cli._failure import ExitCode, Failure, printable
 from goblins_py.cli._json import dump as dump_json
 from goblins_py.cli._json import to_json, to_text
 from goblins_py.cli._narrate import say
 from goblins_py.cli._redact import shown_state
-from goblins_py.cli._secret import Unlocking, ask_for, read_unlocking
-from goblins_py.errors import PersistenceError, StoreLockedError
-from persistence import Progress, SqliteStore, StoreFacts, SyrupStore, copy_store, recognise
+from goblins_py.cli._secret import Unlocking
+from goblins_py.cli._stores import AnyStore, Target, kind_by_name, store_errors
+from persistence import Progress, StoreFacts, copy_store
 
-__all__ = ["Target", "compact", "copy", "dump", "history", "info", "verify"]
-
-AnyStore: TypeAlias = SyrupStore | SqliteStore
-
-_SQLITE_NAMES: Final = frozenset({".sqlite", ".sqlite3", ".db"})
-
-
-@attrs.frozen
-class Target:
-    """A store that there is, and what opens it."""
-
-    path: str
-    kind: str
-    unlocking: Unlocking
-
-    @classmethod
-    def named(cls, path: str, key: str | None, passphrase: str | None) -> Target:
-        """From the command line. Raises `Failure`."""
-        if not Path(path).is_file():
-            raise Failure(ExitCode.USAGE, f"there is no file {path}")
-        with _explained(path):
-            found = recognise(path)
-        unlocking = read_unlocking(key, passphrase)
-        if found.encryption in {"key", "passphrase"} and not unlocking:
-            unlocking = ask_for(found.encryption, path)
-        return cls(path, found.name, unlocking)
-
-    def store(self, **options: Any) -> AnyStore:
-        """An object for it; options are SyrupStore's, or those that both have."""
-        if self.kind == "syrup":
-            key, passphrase = self.unlocking.key, self.unlocking.passphrase
-            return SyrupStore(self.path, key=key, passphrase=passphrase, **options)
-        if options.pop("at", None) is not None:
-            raise Failure(ExitCode.USAGE, f"{self.path} has no checkpoints: it is an SQLite database")
-        options.pop("history", None)
-        return _sqlite(self.path, self.unlocking, **options)
-
+__all__ = ["compact", "copy", "dump", "history", "info", "verify"]
 
 # --- looking ------------------------------------------------------------------------
 
@@ -141,7 +105,7 @@ def compact(target: Target) -> None:
     before = Path(target.path).stat().st_size
     kept = len(_inspect(target).checkpoints)
     store = target.store(history=kept)
-    with _explained(target.path), _bar("compacting") as progress:
+    with store_errors(target.path), _bar("compacting") as progress:
         trio.run(_compact, store, progress)
     after = Path(target.path).stat().st_size
     sys.stdout.write(f"{target.path}: {before:,} bytes, now {after:,}\n")
@@ -157,15 +121,11 @@ async def _compact(store: AnyStore, progress: Progress) -> None:
 
 def copy(source: Target, path: str, sealing: Unlocking, *, at: int | None, kind: str | None) -> None:
     """Copy it."""
-    kind = kind or ("sqlite" if Path(path).suffix in _SQLITE_NAMES else "syrup")
+    target = Target(path, kind or kind_by_name(path), sealing).store()
     if Path(path).exists() and Path(path).samefile(source.path):
         raise Failure(ExitCode.USAGE, f"{path} is the source itself")
-    if kind == "syrup":
-        target: Store = SyrupStore(path, key=sealing.key, passphrase=sealing.passphrase)
-    else:
-        target = _sqlite(path, sealing)
     found = source.store(read_only=True, at=at) if at else source.store(read_only=True)
-    with _explained(f"{source.path} to {path}"), _bar("copying"):
+    with store_errors(f"{source.path} to {path}"), _bar("copying"):
         objects = trio.run(copy_store, found, target)
     sys.stdout.write(f"{path}: {_count(objects, 'object')}\n")
     say("never use a store and its copy at the same time", mark="note")
@@ -174,17 +134,8 @@ def copy(source: Target, path: str, sealing: Unlocking, *, at: int | None, kind:
 # --- helpers --------------------------------------------------------------------------
 
 
-def _sqlite(path: str, unlocking: Unlocking, **options: Any) -> SqliteStore:
-    if unlocking:
-        raise Failure(ExitCode.USAGE, f"{path}: SQLite stores are not encrypted")
-    try:
-        return SqliteStore(path, **options)
-    except ModuleNotFoundError as error:
-        raise Failure(ExitCode.BROKEN, str(error)) from None
-
-
 def _inspect(target: Target) -> StoreFacts:
-    with _explained(target.path), _bar("reading") as progress:
+    with store_errors(target.path), _bar("reading") as progress:
         return trio.run(target.store().inspect, progress)
 
 
@@ -194,19 +145,8 @@ def _read(target: Target, store: AnyStore) -> Snapshot | None:
         await store.aclose()
         return snapshot
 
-    with _explained(target.path):
+    with store_errors(target.path):
         return trio.run(read)
-
-
-@contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Errors as one line."""
-    try:
-        yield
-    except StoreLockedError:
-        raise Failure(ExitCode.BROKEN, f"{what}: it is in use by another process") from None
-    except (PersistenceError, OSError) as error:
-        raise Failure(ExitCode.BROKEN, f"{what}: {one_line(error)}") from None
 
 
 @contextmanager
