@@ -56,13 +56,13 @@ class Options:
 
     Attributes:
         min_compact: the smallest file that is compacted, in bytes.
-        history: how many checkpoints are kept.
+        history: how many checkpoints are kept; None: those that are there, and none are made.
         checkpoint_every: seconds of a run after which the next commit makes one.
         clock: seconds since 1970.
     """
 
     min_compact: int = 1 << 20
-    history: int = 0
+    history: int | None = None
     checkpoint_every: float = 3600.0
     clock: Callable[[], float] = time.time
 

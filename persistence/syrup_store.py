@@ -42,6 +42,7 @@ class SyrupStore(Store):
             half of it is out of date, a piece with each commit.
         history: how many checkpoints are kept: states of the past that `at` opens. One is made before
             the first change of each run, and by the first change after `checkpoint_every` seconds of it.
+            None makes none, and keeps those that are there.
         checkpoint_every: in seconds.
         key: 32 secret bytes under which all records are encrypted; the same from the first opening on.
         passphrase: or what such a key is made from.
@@ -54,7 +55,7 @@ class SyrupStore(Store):
         path: str | os.PathLike[str],
         *,
         min_compact: int = 1 << 20,
-        history: int = 0,
+        history: int | None = None,
         checkpoint_every: float = 3600.0,
         key: bytes | None = None,
         passphrase: str | None = None,
@@ -64,7 +65,7 @@ class SyrupStore(Store):
         _clock: Callable[[], float] = time.time,
         _cost: Cost | None = None,
     ) -> None:
-        if history < 0:
+        if history is not None and history < 0:
             raise ValueError("history is a number of checkpoints, from 0")
         self._path = os.fspath(path)
         self._options = Options(min_compact, history, checkpoint_every, _clock)

@@ -1,6 +1,7 @@
 """What a persistent vat saves of its objects, and what comes back."""
 
 import gc
+import math
 import sys
 import types
 
@@ -277,6 +278,25 @@ VALUES = st.recursive(
     ),
     max_leaves=8,
 )
+
+
+def test_numbers_that_are_none_are_one_member_and_one_key() -> None:
+    """Python holds two of them for different, Syrup does not: the turn fails, and never the vat."""
+    vat = opened(lambda: spawn(Box, None))
+    (box,) = vat.roots
+    one, two = float("nan"), float("nan")
+    for both in (
+        frozenset({one, two}),
+        Map({one: 1, two: 2}),
+        frozenset({(one,), (two,)}),
+        ({one: 1, two: 2},),
+    ):
+        with pytest.raises(NotPortrayableError, match="saved as one"):
+            vat.run(box.put, both)
+    vat.run(box.put, (one, two, frozenset({one})))
+    again = restarted(vat)
+    first, second, (third,) = again.roots[0]._behaviour.inside
+    assert all(map(math.isnan, (first, second, third)))
 
 
 @given(held=VALUES)

@@ -23,7 +23,7 @@ from persistence._sealing import Secret
 pytestmark = pytest.mark.trio
 
 
-async def committed(path: Path, *deltas: Delta, history: int = 3, **options: object) -> None:
+async def committed(path: Path, *deltas: Delta, history: int | None = 3, **options: object) -> None:
     """One run of a vat: each delta is a commit."""
     store = SyrupStore(path, history=history, **options)
     await store.open()
@@ -104,6 +104,25 @@ async def test_only_so_many_are_kept(tmp_path: Path) -> None:
         await past(path, 7)
     await committed(path, cell(1, "more"), history=2)
     assert (await SyrupStore(path).checkpoints())[-1].number == 10
+
+
+async def test_who_says_nothing_of_the_past_keeps_it(tmp_path: Path) -> None:
+    """Opening and compacting without `history` drop no checkpoint and make none; only a number does."""
+    path = tmp_path / "vat.syrup"
+    for count in range(10):
+        await committed(path, FIRST, cell(1, b"%d" % count * 5000), min_compact=10_000, history=20)
+    kept = await SyrupStore(path).checkpoints()
+    assert len(kept) == 9
+    await committed(path, history=None, min_compact=10_000)
+    await committed(path, cell(1, "small"), history=None, min_compact=10_000)
+    store = SyrupStore(path)
+    await store.open()
+    await store.compact()
+    await store.aclose()
+    assert kept == await SyrupStore(path).checkpoints()
+    assert cells(await past(path, 3)) == {0: 0, 1: b"2" * 5000}
+    await committed(path, history=0, min_compact=10_000)
+    assert await SyrupStore(path).checkpoints() == ()
 
 
 async def test_the_past_can_be_read_while_a_vat_has_the_store_and_takes_no_commits(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import nan
 from typing import Any, Final, Protocol, cast
 
 import attrs
@@ -44,6 +45,8 @@ MAX_DEPTH: Final = 128
 """Levels of nesting in one written field; less than what stores read back."""
 
 _PLAIN: Final = frozenset({bool, int, float, str, bytes, Symbol})
+_NAN: Final = nan
+"""The only one that is written: Python holds two of them for two members of a set, and Syrup for one."""
 _VOID: Final = Record(Symbol("void"), ())
 _NULL: Final = Record(Symbol("null"), ())
 
@@ -112,7 +115,7 @@ class Depicter:
         """The Syrup value. Raises `NotPortrayableError`, without any value in its text."""
         kind = type(value)
         if kind in _PLAIN:
-            return value
+            return value if value == value else _NAN  # noqa: PLR0124 - only NaN differs from itself
         if isinstance(value, Ref):
             return self._reference(value)
         if self._depth >= MAX_DEPTH:
