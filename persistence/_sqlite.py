@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, cast
 from zlib import crc32
@@ -42,6 +42,12 @@ APPLICATION_ID: Final = int.from_bytes(b"gobl", "big")
 _VERSION: Final = 1
 _BUSY: Final = 5000
 _SLOTS: Final = 1 << 63
+_LOG_SIZE: Final = 1 << 23
+"""Bytes of the log's file that stay for the next commits; it grows beyond for a large one."""
+_SPARE: Final = 64
+"""Unused pages that are worth no work."""
+_PIECE: Final = 256
+"""Pages that a commit gives back at most, so that it takes bounded time."""
 
 _SCHEMA: Final = f"""
 BEGIN IMMEDIATE;
@@ -73,6 +79,14 @@ def explained(path: str) -> Iterator[None]:
         yield
     except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError) as error:
         raise StoreCorruptError(f"the database is damaged, or is none: {error}") from None
+    except (
+        apsw.SQLError,
+        apsw.MismatchError,
+        apsw.TooBigError,
+    ) as error:  # our statements fit our own tables
+        raise StoreCorruptError(f"this is not a goblins store's database: {error}") from None
+    except UnicodeDecodeError:  # its text would say what is there
+        raise StoreCorruptError("the database is damaged: a text that is no UTF-8") from None
     except (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError,
             apsw.BusyError, apsw.LockedError, apsw.ProtocolError, apsw.NoMemError) as error:  # fmt: skip
         number = _NUMBERS.get(type(error), errno.EIO)
@@ -111,11 +125,12 @@ class Database:
         """
         with explained(self.path):
             connection = self.connection
-            connection.set_busy_timeout(_BUSY)
+            self._distrust()
             is_new = self._is_new()
             if is_new:
                 connection.pragma("auto_vacuum", 2)
             connection.pragma("journal_mode", "wal")
+            connection.pragma("journal_size_limit", _LOG_SIZE)
             connection.pragma("synchronous", "full")
             connection.pragma("fullfsync", True)
             connection.pragma("checkpoint_fullfsync", True)
@@ -129,10 +144,16 @@ class Database:
     def look(self) -> None:
         """Make ready for reading only, and check that this is a store."""
         with explained(self.path):
-            self.connection.set_busy_timeout(_BUSY)
+            self._distrust()
             self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             self.connection.pragma("query_only", True)
             self._is_new()
+
+    def _distrust(self) -> None:
+        """Nothing that somebody wrote into the file as a view or a trigger is run."""
+        self.connection.set_busy_timeout(_BUSY)
+        for unused in (apsw.SQLITE_DBCONFIG_ENABLE_VIEW, apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER):
+            self.connection.config(unused, 0)
 
     def _is_new(self) -> bool:
         """Whether there is nothing in it yet; and it is no other database, nor damaged."""
@@ -152,12 +173,18 @@ class Database:
             raise StoreCorruptError(f"the database is damaged: {verdict}")
         return False
 
-    def _give_back(self) -> None:
-        """A file of which more than half is unused becomes smaller."""
+    def _give_back(self, *, most: int = 0, spare: int = 0) -> bool:
+        """A file of which more than half is unused becomes smaller. Says whether it did and is done.
+
+        Args:
+            most: pages to give back; 0 is all. spare: so many unused pages are left alone.
+        """
         pragma = self.connection.pragma
         free, pages = cast("int", pragma("freelist_count")), cast("int", pragma("page_count"))
-        if 2 * free > pages:
-            self.connection.execute("PRAGMA incremental_vacuum").fetchall()
+        if free <= spare or 2 * free <= pages:
+            return False
+        self.connection.execute(f"PRAGMA incremental_vacuum({most})").fetchall()
+        return cast("int", pragma("freelist_count")) <= spare
 
     def _found(self) -> tuple[int, int] | None:
         try:
@@ -235,17 +262,22 @@ class Database:
             raise OSError(f"store {self.path} was removed or replaced while it was in use")
 
     def _write(self, rows: Sequence[tuple[int, int, bytes]], change: Change) -> None:
+        """One transaction, so that what is given back costs no sync of its own."""
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.executemany(_PUT, rows)
             if change.removed:
                 connection.executemany(_DROP, [(slot,) for slot in change.removed])
+            is_smaller = self._give_back(most=_PIECE, spare=_SPARE)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        if is_smaller:
+            with suppress(apsw.Error):  # the commit is durable; a later checkpoint does it
+                connection.wal_checkpoint()
 
     def vacuum(self) -> None:
         """Rewrite the whole file without what is unused."""
@@ -258,7 +290,9 @@ def _crc(slot: int, data: bytes) -> int:
     return crc32(data, crc32(b"%d" % slot))
 
 
-def _read(reader: RecordReader, slot: int, crc: int, data: bytes) -> Graph | PortraitRecord:
+def _read(reader: RecordReader, slot: object, crc: object, data: object) -> Graph | PortraitRecord:
+    if not isinstance(slot, int) or not isinstance(data, bytes):
+        raise StoreCorruptError("the store is damaged: a row with values of the wrong kind")
     if _crc(slot, data) != crc:
         raise StoreCorruptError(f"the store is damaged: the record of slot {slot}")
     try:

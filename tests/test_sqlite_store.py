@@ -18,6 +18,7 @@ from goblins_py.abc import Delta, Portrait
 from goblins_py.errors import PersistenceError, StoreCorruptError, StoreLockedError, VersionMismatchError
 from journal_kit import FIRST, cell, cells, states
 from persistence import SqliteStore
+from persistence._sqlite import APPLICATION_ID
 
 pytestmark = pytest.mark.trio
 
@@ -200,6 +201,33 @@ async def test_a_row_that_went_missing_with_the_graph_is_corruption(tmp_path: Pa
             await SqliteStore(path).open()
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        "CREATE TABLE other (slot, crc, data)",
+        "CREATE TABLE record (slot INTEGER PRIMARY KEY, data)",
+        "CREATE TABLE record (slot, crc, data); INSERT INTO record VALUES ('one', 1, x'00')",
+        "CREATE TABLE record (slot, crc, data); INSERT INTO record VALUES (1, 1, 'text')",
+        "CREATE TABLE record (slot, crc, data); INSERT INTO record VALUES (1, NULL, x'00')",
+        "CREATE TABLE record (slot, crc, data); INSERT INTO record VALUES (1, 1, CAST(x'ff' AS TEXT))",
+        "CREATE VIEW record AS SELECT 1 AS slot, 1 AS crc, x'00' AS data",
+    ],
+)
+async def test_a_forged_database_is_corruption(tmp_path: Path, table: str) -> None:
+    """It has our number, and tables, columns or values that no store has."""
+    path = tmp_path / "vat.sqlite"
+    connection = apsw.Connection(str(path))
+    connection.execute(table)
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.pragma("user_version", 1)
+    connection.close()
+    for store in (SqliteStore(path), SqliteStore(path, read_only=True)):
+        with pytest.raises(StoreCorruptError):
+            await store.open()
+    with pytest.raises(StoreCorruptError):
+        await SqliteStore(path).inspect()
+
+
 # --- a disk that fails, or is slow --------------------------------------------------
 
 
@@ -335,3 +363,36 @@ async def test_the_file_follows_the_live_state(tmp_path: Path) -> None:
     assert path.stat().st_size < full // 2
     with pytest.raises(PersistenceError, match="not open"):
         await store.compact()
+
+
+async def test_the_files_follow_the_live_state_while_the_store_is_open(tmp_path: Path, disk: Disk) -> None:
+    """Database and log, a piece with each commit, without more syncs for it than a checkpoint has."""
+    path = tmp_path / "vat.sqlite"
+    store = SqliteStore(path, _vfs="faulty")
+    await store.open()
+    await store.commit([FIRST])
+    await store.commit([Delta({slot: Portrait("a.A", 0, {"n": bytes(1 << 20)}) for slot in range(1, 31)})])
+    await store.commit([cell(0, "small")])
+    assert path.stat().st_size > 30 << 20
+    await store.commit([Delta(removed=frozenset(range(1, 31)))])
+    before = disk.log.count("sync")
+    for count in range(40):
+        await store.commit([cell(0, count)])
+    assert path.stat().st_size < 1 << 20
+    assert (tmp_path / "vat.sqlite-wal").stat().st_size <= 8 << 20
+    assert disk.log.count("sync") - before <= 40 + 4
+    await store.aclose()
+    assert await contents(path) == {0: 39}
+
+
+async def test_a_small_file_is_left_alone(tmp_path: Path) -> None:
+    """A few pages are used again, and not given back and taken at each turn."""
+    path = tmp_path / "vat.sqlite"
+    store = SqliteStore(path)
+    await store.open()
+    await store.commit([FIRST])
+    await store.commit([cell(1, bytes(200_000))])
+    await store.commit([Delta(removed=frozenset({1}))])
+    await store.commit([cell(0, 1)])
+    assert await store._taken().connection.pragma("freelist_count") > 40
+    await store.aclose()
