@@ -103,6 +103,7 @@ def test_each_sturdyref_is_taken_back_alone(desk):
         ({"valid_for": 0}, ValueError),
         ({"valid_for": -1.0}, ValueError),
         ({"valid_for": math.inf}, ValueError),
+        ({"valid_for": 10**400}, ValueError),
         ({"valid_for": math.nan}, ValueError),
         ({"swiss_num": "text"}, TypeError),
     ],

@@ -9,6 +9,7 @@ answer leaves, and the wait would tell. An alarm does it.
 from __future__ import annotations
 
 import math
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
@@ -25,6 +26,7 @@ _SWISS_BYTES: Final = 32
 _SHELVES: Final = 256
 _SWEEP: Final = 100
 """Expired grants that one turn clears away at most."""
+_LONGEST: Final = sys.float_info.max
 _LONGEST_NAP: Final = 3600.0
 """Seconds after which the wall clock is looked at again: it may have been set meanwhile."""
 
@@ -255,5 +257,5 @@ def _check(ref: object, swiss_num: object, label: object, valid_for: object) -> 
         return
     if type(valid_for) not in (int, float):
         raise TypeError("valid_for is a number of seconds")
-    if not 0 < cast(float, valid_for) < math.inf:
+    if not 0 < cast(float, valid_for) <= _LONGEST:  # as numbers: the largest integers are no floats
         raise ValueError("valid_for is more than 0 seconds, and finite; leave it out for ever")
