@@ -106,10 +106,9 @@ class PrelayConnection(Connection):
     def open(self, session_out: Ref[Any]) -> None:
         """The path is there; in a turn."""
         if self._state is _State.OPENING:
-            self._state = _State.OPEN
-        self._out = session_out
-        if self._state is _State.CLOSED:
-            self._say_goodbye()
+            self._state, self._out = _State.OPEN, session_out
+        elif self._state is _State.CLOSED:
+            self._say_goodbye(session_out)
         self._changed.unpark_all()
 
     async def send(self, data: bytes) -> None:
@@ -243,17 +242,19 @@ class PrelayConnection(Connection):
         if self._state is _State.CLOSED:
             return
         if self._state in _TAKING:
-            self._say_goodbye()
+            self._say_goodbye(self._out)
         self._state = _State.CLOSED
         self._inbox.clear()
         self._inbox_size = 0
         self._over()
 
-    def _say_goodbye(self) -> None:
-        if self._out is not None:
-            self._home.post(make_message(self._out, (_ABORT,), {}, None))
+    def _say_goodbye(self, out: Ref[Any] | None) -> None:
+        if out is not None:
+            self._home.post(make_message(out, (_ABORT,), {}, None))
 
     def _over(self) -> None:
+        """Let go of the relay's object, too: it holds ours, and no collection finds a circle across vats."""
+        self._out = None
         self._let_go(self._held)
         self._on_close(self)
         self._changed.unpark_all()

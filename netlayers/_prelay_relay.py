@@ -108,7 +108,6 @@ class RelayTie:
         on(found, partial(self._found, number), partial(self._failed, number))
 
     def _found(self, number: int, controller: Ref[Any]) -> None:
-        on_sever(controller, partial(self._severed, number))
         listener = spawn(self._listener)
         registered = timeout(send(controller).set_session_listener(listener), PATIENCE)
         on(registered, lambda _: self._registered(number, controller), partial(self._failed, number))
@@ -118,6 +117,7 @@ class RelayTie:
             return
         _log.info("registered at the relay %r", self._sturdyref.peer)
         self._state, self._controller, self._attempt = _State.TIED, controller, 0
+        on_sever(controller, partial(self._severed, number))
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
             awaited[1].fulfill(controller)

@@ -27,7 +27,6 @@ from goblins_py.actors import (
     live,
     make_promise,
     on,
-    on_sever,
     require_turn,
     send,
     send_only,
@@ -41,6 +40,7 @@ from netlayers._prelay_budget import Budget
 from netlayers._prelay_connection import DeliverIn, PrelayConnection, told
 from netlayers._prelay_locator import TRANSPORT, prelay_endpoint, prelay_locator
 from netlayers._prelay_relay import PATIENCE, RelayTie, backoff
+from netlayers._prelay_watches import Watches
 
 __all__ = ["PrelayNetlayer", "fetch_and_spawn_prelay_netlayer", "prelay_env"]
 
@@ -77,6 +77,7 @@ class PrelayNetlayer(Netlayer):
     _known: tuple[Promise[Any], Resolver[Any]] | None = live()
     _connections: set[PrelayConnection] | None = live()
     _budget: Budget | None = live()
+    _watches: Watches | None = live()
 
     def netlayer_name(self) -> str:
         """See `Netlayer.netlayer_name`."""
@@ -220,7 +221,9 @@ class PrelayNetlayer(Netlayer):
         if self._connections is not None and not connection.is_over:
             self._connections.add(connection)
         if self._tie is None:  # each goes over a session of its own, else the tie tells
-            on_sever(session_out, lambda reason: connection.lose(f"the relay was lost: {reason}"))
+            if self._watches is None:
+                self._watches = Watches()
+            self._watches.add(connection, session_out)
 
     def _forget(self, connection: PrelayConnection) -> None:
         if self._connections is not None:

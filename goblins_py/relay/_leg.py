@@ -34,7 +34,8 @@ class Leg:
         on_end: told once when it is over.
 
     Attributes:
-        inward: to our client. outward: to the other side. Each is there before its object is given out.
+        inward: to our client. outward: to the other side. Each is there before its object is given out, and
+            gone once it is over.
     """
 
     def __init__(self, io: Io, meter: Meter, on_end: Callable[[Leg], None]) -> None:
@@ -127,7 +128,10 @@ class Leg:
         return False
 
     def end(self, reason: str, *, tell_in: bool = True, tell_out: bool = True) -> None:
-        """Close both ways and say why; nothing if it is over already."""
+        """Close both ways and say why; nothing if it is over already.
+
+        Both are let go of: what is there holds our objects, and no collection finds a circle across vats.
+        """
         if self._over is not None:
             return
         self._over = reason
@@ -137,6 +141,7 @@ class Leg:
                 hop.close()
                 if tell:
                     hop.abort(reason)
+        self.inward = self.outward = None
 
     def client_lost(self, reason: str) -> None:
         """The account's client is gone."""
