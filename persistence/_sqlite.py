@@ -79,11 +79,8 @@ def explained(path: str) -> Iterator[None]:
         yield
     except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError) as error:
         raise StoreCorruptError(f"the database is damaged, or is none: {error}") from None
-    except (
-        apsw.SQLError,
-        apsw.MismatchError,
-        apsw.TooBigError,
-    ) as error:  # our statements fit our own tables
+    except (apsw.SQLError, apsw.MismatchError, apsw.TooBigError) as error:
+        # Our statements fit our own tables.
         raise StoreCorruptError(f"this is not a goblins store's database: {error}") from None
     except UnicodeDecodeError:  # its text would say what is there
         raise StoreCorruptError("the database is damaged: a text that is no UTF-8") from None

@@ -70,6 +70,15 @@ def test_a_past_is_kept(tmp_path: Path) -> None:
     assert 2 == len(run("store", "history", "kept", cwd=tmp_path).out.strip().splitlines()) - 1
 
 
+def test_a_database_keeps_no_past_and_says_so(tmp_path: Path) -> None:
+    """Rather than that somebody misses it later; nothing is made."""
+    (tmp_path / "things.py").write_text("from goblins_py import actor\n@actor\nclass Things: ...\n")
+    done = run("serve", "things.py:Things", "--store", "kept.sqlite", "--history", "5", cwd=tmp_path)
+    assert (2, "") == (done.code, done.out)
+    assert_one_line(done.err, "kept.sqlite keeps no past states")
+    assert [] == list(tmp_path.glob("kept*"))
+
+
 def test_options_of_a_store_need_one(tmp_path: Path, words: str) -> None:
     """They are no use without."""
     (tmp_path / "things.py").write_text("from goblins_py import actor\n@actor\nclass Things: ...\n")

@@ -1,16 +1,24 @@
 """`goblins store`: what it says of a store, what it hides, and what it changes."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
+from unittest.mock import Mock
 
+import apsw
 import pytest
 import trio
 
-from cli_kit import PATIENCE, Terminal, assert_one_line, run, serving
+from cli_kit import GOBLINS, PATIENCE, Terminal, assert_one_line, environment, run, serving
 from goblins_py.abc import Delta, Portrait
+from goblins_py.cli._json import from_json
+from goblins_py.cli._main import main
+from goblins_py.errors import PersistenceError
 from goblins_py.syrup import Map, Record, Symbol
 from journal_kit import KEY
 from persistence import SqliteStore, SyrupStore
+from persistence._sqlite import APPLICATION_ID
 
 SWISS = b"the-swiss-number-is-here"
 STATE = {
@@ -29,11 +37,11 @@ ENV = {"STORE_KEY": KEY.hex(), "WORDS": "open sesame"}
 UNLOCK = ("--key", "env:STORE_KEY")
 
 
-async def fill(store) -> None:
+async def fill(store, first: Delta = FIRST) -> None:
     for count in range(3):
         await store.open()
         if count == 0:
-            await store.commit([FIRST])
+            await store.commit([first])
         await store.commit([Delta({2: Portrait("shop.Purse", 0, {"coins": count})})])
         await store.aclose()
 
@@ -216,6 +224,101 @@ def test_what_is_no_store_is_refused(folder: Path, command: str) -> None:
     (folder / "note").write_text("hello")
     assert "there is no file missing" in store(folder, command, "missing", code=2)
     assert "note" in store(folder, command, "note", code=1)
+
+
+def test_numbers_that_python_does_not_print_are_shown(tmp_path: Path) -> None:
+    """As hexadecimal digits, in every command that shows states."""
+    huge = 1 << 20_000
+    state = {"one": huge, "some": (Map({"less": -huge}), True, 7)}
+    first = Delta({0: Portrait("shop.Till", huge, state)}, vat_id=bytes(32), roots=(0,), roots_version=huge)
+    trio.run(fill, SyrupStore(tmp_path / "huge"), first)
+    out = store(tmp_path, "dump", "huge")
+    assert f"one   {hex(huge)}\n" in out
+    assert f'[{{"less": {hex(-huge)}}}, true, 7]' in out
+    shown = json.loads(store(tmp_path, "dump", "huge", "--json").splitlines()[0])
+    assert {"@int": hex(huge)} == shown["version"] == shown["state"]["one"]
+    assert state == from_json(shown["state"])
+    assert "0x1000" in store(tmp_path, "info", "huge")
+    assert {"@int": hex(huge)} == json.loads(store(tmp_path, "info", "huge", "--json"))["roots_version"]
+
+
+def test_a_passphrase_that_is_no_text_is_refused_before_anything_is_made(folder: Path) -> None:
+    """From wherever it comes; nothing of it is repeated."""
+    (folder / "words").write_bytes(b"hunter2\xff\n")
+    env = {**ENV, "BYTES": "hunter2\udcff"}
+    before = set(folder.iterdir())
+    for source in ("env:BYTES", "@words"):
+        done = run("store", "copy", "plain", "new", "--new-passphrase", source, cwd=folder, env=env)
+        assert (2, "") == (done.code, done.out)
+        assert_one_line(done.err, "is not UTF-8")
+        assert "hunter2" not in done.err
+        assert "ff" not in done.err
+    assert before == set(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "CREATE TABLE other (slot, crc, data)",
+        "CREATE TABLE record (slot INTEGER PRIMARY KEY, data)",
+        "CREATE TABLE record (slot, crc, data); INSERT INTO record VALUES ('one', 1, 'text')",
+    ],
+)
+def test_a_forged_database_is_no_store(tmp_path: Path, table: str) -> None:
+    """One line, whatever is done with it."""
+    (tmp_path / "things.py").write_text("from goblins_py import actor\n@actor\nclass Things: ...\n")
+    connection = apsw.Connection(str(tmp_path / "forged"))
+    connection.execute(f"{table}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1")
+    connection.close()
+    for command in ("verify", "info", "dump", "compact"):
+        assert "forged" in store(tmp_path, command, "forged", code=1)
+    done = run("serve", "things.py:Things", "--store", "forged", cwd=tmp_path)
+    assert (1, "") == (done.code, done.out)
+    assert_one_line(done.err, "forged cannot be used")
+
+
+def test_a_past_beyond_the_calendar_is_listed(tmp_path: Path) -> None:
+    """A clock can be wrong by ten thousand years."""
+    trio.run(fill, SyrupStore(tmp_path / "late", history=5, _clock=lambda: 1e15))
+    assert "1000000000000000 s after 1970" in store(tmp_path, "history", "late")
+
+
+@pytest.mark.parametrize("command", [("info", "plain"), ("info", "plain", "--json"), ("dump", "plain")])
+def test_a_full_disk_under_its_output_is_one_line(folder: Path, command: tuple[str, ...]) -> None:
+    """Whether it is noticed at once or at the end."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*GOBLINS, "store", *command], cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True,
+            env=environment(ENV), timeout=PATIENCE, check=False,
+        )  # fmt: skip
+    assert 1 == done.returncode
+    assert_one_line(done.stderr, "No space left")
+
+
+@pytest.mark.parametrize("command", [("info", "plain"), ("dump", "plain")])
+def test_nobody_who_reads_is_no_news(folder: Path, command: tuple[str, ...]) -> None:
+    """As after `| head`: it ends, and says nothing."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*GOBLINS, "store", *command], cwd=folder, stdout=writing, stderr=subprocess.PIPE, text=True,
+        env=environment(ENV), timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert (1, "") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("error", [OSError(5, "went wrong"), ValueError("wrong"), PersistenceError("wrong")])
+def test_what_nobody_caught_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Never a traceback."""
+    monkeypatch.setattr("goblins_py.cli._stores.Target.named", Mock(side_effect=error))
+    monkeypatch.setattr("sys.argv", ["goblins", "store", "info", "it"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert 1 == ended.value.code
+    assert_one_line(capsys.readouterr().err, "wrong")
 
 
 def test_a_store_in_use_is_read_and_not_compacted(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@
 | list | array |
 | map whose keys are strings, none of them starting with `@` | object |
 | any other map | `{"@map": [[key, value], ...]}` |
+| integers of more digits than Python prints (4300) | `{"@int": "0x..."}` |
 | infinities, NaN | `{"@float": "inf"}`, `"-inf"`, `"nan"` |
 | bytes | `{"@bytes": "base64"}` |
 | symbol | `{"@symbol": "name"}` |
@@ -28,7 +29,7 @@ from typing import Any, Final
 from goblins_py.locators import PeerLocator, Sturdyref
 from goblins_py.syrup import Map, Null, Record, Symbol, Tagged
 
-__all__ = ["from_json", "is_plain", "read_argument", "to_json", "to_text"]
+__all__ = ["as_number", "dump", "from_json", "is_plain", "read_argument", "to_json", "to_text"]
 
 
 def _escape_unprintable(text: str) -> str:
@@ -50,8 +51,10 @@ def to_json(value: Any) -> str:
 
 
 def _encode(value: Any) -> object:
-    if isinstance(value, bool | int | str):
+    if isinstance(value, bool | str):
         return value
+    if isinstance(value, int):
+        return as_number(value)
     if value is None or value is Null:
         return None
     if isinstance(value, float):
@@ -61,6 +64,19 @@ def _encode(value: Any) -> object:
     if isinstance(value, Mapping):
         return _encode_map(value)
     return _encode_other(value)
+
+
+def as_number(value: int) -> object:
+    """An integer as `json` can print it."""
+    return {"@int": hex(value)} if _is_long(value) else value
+
+
+def _is_long(value: int) -> bool:
+    try:
+        str(value)
+    except ValueError:
+        return True
+    return False
 
 
 def _encode_map(value: Mapping[Any, Any]) -> object:
@@ -133,6 +149,7 @@ _READERS: Final[dict[str, Callable[[Any], object]]] = {
     "@bytes": lambda text: base64.b64decode(text, validate=True),
     "@symbol": Symbol,
     "@float": float,
+    "@int": lambda text: int(text, 16),
     "@set": lambda items: _set([from_json(item) for item in items]),
     "@map": lambda pairs: Map([(from_json(key), from_json(item)) for key, item in pairs]),
     "@tagged": _read_tagged,
@@ -184,8 +201,10 @@ def _set(items: list[object]) -> frozenset[object]:
 
 def is_plain(value: Any) -> bool:
     """Is it, through and through, what JSON has a form of its own for?"""
-    if value is None or value is Null or isinstance(value, bool | int | str):
+    if value is None or value is Null or isinstance(value, bool | str):
         return True
+    if isinstance(value, int):
+        return not _is_long(value)
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, tuple | list):
@@ -221,6 +240,8 @@ def _text_of_other(value: Any) -> str:
     match value:
         case float():
             return str(value)
+        case int():
+            return hex(value)
         case Symbol():
             return _escape_unprintable(f"'{value.name}")
         case Tagged():

@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import NoReturn
 
 import rich_click as click
 
 from goblins_py.cli._arguments import ArgumentCommand, read_uri, store_unlocking
-from goblins_py.cli._failure import Failure
+from goblins_py.cli._failure import ExitCode, Failure, one_line
 from goblins_py.cli._relay_commands import relay
 from goblins_py.cli._store import store
+from goblins_py.errors import GoblinsError
 
 __all__ = ["goblins", "main"]
 
@@ -163,8 +165,9 @@ def call(
 
     [bold]Values that JSON has no form for[/], with --json and as arguments: {"@bytes": "base64"},
     {"@symbol": "name"}, {"@set": \[...]}, {"@map": \[\[key, value], ...]}, {"@float": "nan"},
-    {"@tagged": \["tag", value]}, {"@record": \[label, field, ...]}, {"@sturdyref": "ocapn:..."},
-    {"@peer": "ocapn:..."}; in answers {"@reference": "..."}.
+    {"@int": "0x..."} for thousands of digits, {"@tagged": \["tag", value]},
+    {"@record": \[label, field, ...]}, {"@sturdyref": "ocapn:..."}, {"@peer": "ocapn:..."};
+    in answers {"@reference": "..."}.
 
     [bold]Exit codes[/] 0 answered, 1 the object broke the promise, or the connection was lost before its
     answer, 2 usage or malformed URI, 3 cannot connect, 4 timed out
@@ -237,10 +240,26 @@ def _log_to_stderr(default: int = logging.WARNING) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and exit."""
+    """Run the command line and exit, whatever happens with one line at most."""
     try:
-        goblins(prog_name="goblins")
+        try:
+            goblins(prog_name="goblins")
+        finally:
+            sys.stdout.flush()
     except Failure as failure:
-        sys.stderr.write(f"goblins: {failure}\n")
-        sys.exit(failure.code)
+        _fail(str(failure), failure.code)
+    except BrokenPipeError:
+        _fail("", ExitCode.BROKEN)
+    except (GoblinsError, OSError, ValueError) as error:
+        _fail(one_line(error), ExitCode.BROKEN)
     raise AssertionError("click exits")  # pragma: no cover
+
+
+def _fail(text: str, code: ExitCode) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except OSError:  # or the interpreter would try again at its end, and say so
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if text:
+        sys.stderr.write(f"goblins: {text}\n")
+    sys.exit(code)

@@ -60,11 +60,20 @@ def ask_for(encryption: str, path: str) -> Unlocking:
     if not sys.stdin.isatty():
         text = f"{path} is encrypted with a {encryption}: give --{encryption} {SOURCES}"
         raise Failure(ExitCode.USAGE, text)
-    given = _ask(encryption, is_new=False)
+    given = _read("ask", encryption, is_new=False)
     return Unlocking(key=_key(given)) if encryption == "key" else Unlocking(passphrase=given)
 
 
 def _read(source: str, what: str, *, is_new: bool) -> str:
+    given = _look(source, what, is_new=is_new)
+    try:
+        given.encode()
+    except UnicodeError:
+        raise Failure(ExitCode.USAGE, f"the {what} is not UTF-8") from None
+    return given
+
+
+def _look(source: str, what: str, *, is_new: bool) -> str:
     if source == "ask":
         return _ask(what, is_new=is_new)
     if source == "-":
@@ -90,6 +99,8 @@ def _line_of(path: Path) -> str:
 def _first_line(read: Callable[[], str], what: str, where: str) -> str:
     try:
         line = read().rstrip("\r\n")
+    except UnicodeError:  # its text says which byte is there
+        raise Failure(ExitCode.USAGE, f"the {what} is not UTF-8") from None
     except (OSError, ValueError) as error:
         raise Failure(ExitCode.USAGE, f"the {what} cannot be read: {one_line(error)}") from None
     if not line:

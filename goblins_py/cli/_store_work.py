@@ -21,13 +21,13 @@ from rich.text import Text
 
 from goblins_py.abc import Snapshot
 from goblins_py.cli._failure import ExitCode, Failure, printable
+from goblins_py.cli._json import as_number, to_json, to_text
 from goblins_py.cli._json import dump as dump_json
-from goblins_py.cli._json import to_json, to_text
 from goblins_py.cli._narrate import say
 from goblins_py.cli._redact import shown_state
 from goblins_py.cli._secret import Unlocking
 from goblins_py.cli._stores import AnyStore, Target, kind_by_name, store_errors
-from persistence import Progress, StoreFacts, copy_store
+from persistence import Checkpoint, Progress, StoreFacts, copy_store
 
 __all__ = ["compact", "copy", "dump", "history", "info", "verify"]
 
@@ -70,11 +70,13 @@ def dump(target: Target, *, at: int | None, secrets: bool, as_json: bool) -> Non
         state = shown_state(portrait, secrets=secrets)
         if as_json:
             fields = ", ".join(f"{dump_json(name)}: {to_json(value)}" for name, value in state.items())
-            head = f'"slot": {slot}, "class": {dump_json(portrait.name)}, "version": {portrait.version}'
+            version = to_json(portrait.version)
+            head = f'"slot": {to_json(slot)}, "class": {dump_json(portrait.name)}, "version": {version}'
             sys.stdout.write(f'{{{head}, "state": {{{fields}}}}}\n')
         else:
             mark = "  root" if snapshot and slot in snapshot.roots else ""
-            sys.stdout.write(f"{slot}  {to_text(portrait.name)[1:-1]}  version {portrait.version}{mark}\n")
+            name = to_text(portrait.name)[1:-1]
+            sys.stdout.write(f"{to_text(slot)}  {name}  version {to_text(portrait.version)}{mark}\n")
             width = max(map(len, state), default=0)
             sys.stdout.writelines(
                 f"    {printable(name):{width}}  {to_text(value)}\n" for name, value in state.items()
@@ -85,16 +87,22 @@ def history(target: Target, *, as_json: bool) -> None:
     """List the checkpoints."""
     found = _inspect(target).checkpoints
     if as_json:
-        sys.stdout.write(dump_json([attrs.asdict(each) for each in found]) + "\n")
+        sys.stdout.write(dump_json(list(map(_checkpoint, found))) + "\n")
         return
     if not found:
         say(f"{target.path} has no checkpoints: a vat makes them with SyrupStore(..., history=N)")
         return
     table = Table("number", "made", "objects", box=None)
     for each in found:
-        made = datetime.fromtimestamp(each.time, UTC).astimezone().isoformat(" ")
-        table.add_row(str(each.number), made, f"{each.objects:,}")
+        table.add_row(to_text(each.number), _made(each), f"{each.objects:,}")
     _console().print(table)
+
+
+def _made(checkpoint: Checkpoint) -> str:
+    try:
+        return datetime.fromtimestamp(checkpoint.time, UTC).astimezone().isoformat(" ")
+    except (ValueError, OverflowError, OSError):  # beyond the calendar: a clock was wrong, or somebody lied
+        return f"{to_text(checkpoint.time)} s after 1970"
 
 
 # --- changing -----------------------------------------------------------------------
@@ -192,7 +200,8 @@ def _about(facts: StoreFacts) -> Iterator[tuple[str, str]]:
         yield "vat", "none: nothing was ever saved"
         return
     yield "vat", f"{snapshot.vat_id[:4].hex()}…"
-    yield "roots", f"{', '.join(map(str, snapshot.roots)) or 'none'} (version {snapshot.roots_version})"
+    roots = ", ".join(map(to_text, snapshot.roots)) or "none"
+    yield "roots", f"{roots} (version {to_text(snapshot.roots_version)})"
     yield "objects", f"{len(snapshot.portraits):,}"
     yield "checkpoints", f"{len(facts.checkpoints)}"
 
@@ -208,9 +217,13 @@ def _as_json(facts: StoreFacts) -> dict[str, object]:
         "live": facts.live,
         "unfinished": facts.unfinished,
         "vat": snapshot.vat_id[:4].hex() if snapshot else None,
-        "roots": list(snapshot.roots) if snapshot else [],
-        "roots_version": snapshot.roots_version if snapshot else None,
+        "roots": list(map(as_number, snapshot.roots)) if snapshot else [],
+        "roots_version": as_number(snapshot.roots_version) if snapshot else None,
         "objects": len(snapshot.portraits) if snapshot else 0,
         "classes": classes,
-        "checkpoints": [attrs.asdict(each) for each in facts.checkpoints],
+        "checkpoints": list(map(_checkpoint, facts.checkpoints)),
     }
+
+
+def _checkpoint(found: Checkpoint) -> dict[str, object]:
+    return {name: as_number(value) for name, value in attrs.asdict(found).items()}

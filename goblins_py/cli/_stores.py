@@ -48,7 +48,8 @@ class Target:
             return SyrupStore(self.path, key=key, passphrase=passphrase, **options)
         if options.pop("at", None) is not None:
             raise Failure(ExitCode.USAGE, f"{self.path} has no checkpoints: it is an SQLite database")
-        options.pop("history", None)
+        if options.pop("history", 0):
+            raise Failure(ExitCode.USAGE, f"{self.path} keeps no past states: it is an SQLite database")
         if self.unlocking:
             raise Failure(ExitCode.USAGE, f"{self.path}: SQLite stores are not encrypted")
         try:
