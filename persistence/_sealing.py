@@ -72,6 +72,9 @@ class Secret:
 
     Attributes:
         cost: of a passphrase, for a store that is new.
+
+    Raises:
+        TypeError, ValueError: it is none; the text does not repeat it.
     """
 
     key: bytes | None = attrs.field(default=None, repr=False)
@@ -81,10 +84,28 @@ class Secret:
     def __attrs_post_init__(self) -> None:
         if self.key is not None and self.passphrase is not None:
             raise ValueError("a store has a key or a passphrase, not both")
-        if self.key is not None and len(self.key) != KEY_SIZE:
-            raise ValueError(f"a store's key is {KEY_SIZE} bytes")
-        if self.passphrase == "":
-            raise ValueError("an empty passphrase is none")
+        if self.key is not None:
+            _check_key(self.key)
+        if self.passphrase is not None:
+            _check_passphrase(self.passphrase)
+
+
+def _check_key(key: object) -> None:
+    if type(key) is not bytes:
+        raise TypeError(f"a store's key is bytes, not {type(key).__name__}")
+    if len(key) != KEY_SIZE:
+        raise ValueError(f"a store's key is {KEY_SIZE} bytes")
+
+
+def _check_passphrase(passphrase: object) -> None:
+    if type(passphrase) is not str:
+        raise TypeError(f"a passphrase is a str, not {type(passphrase).__name__}")
+    if not passphrase:
+        raise ValueError("an empty passphrase is none")
+    try:
+        passphrase.encode()
+    except UnicodeEncodeError:  # it holds the passphrase
+        raise ValueError("a passphrase that UTF-8 has no bytes for") from None
 
 
 NO_SECRET: Final = Secret()

@@ -130,6 +130,28 @@ def test_options_that_make_no_sense_are_refused_at_once(
         SyrupStore(tmp_path / "vat.syrup", **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"key": bytearray(b"hunter2".ljust(32))}, TypeError),
+        ({"key": "hunter2".ljust(32)}, TypeError),
+        ({"passphrase": b"hunter2"}, TypeError),
+        ({"passphrase": 2}, TypeError),
+        ({"passphrase": "hunter2\udcff"}, ValueError),
+    ],
+)
+def test_a_secret_of_the_wrong_kind_is_refused_at_once_and_not_repeated(
+    options: dict[str, object], kind: type[Exception], tmp_path: Path
+) -> None:
+    """Before there is a file or its lock."""
+    with pytest.raises(kind) as caught:
+        SyrupStore(tmp_path / "vat.syrup", **options)
+    assert type(caught.value) is kind
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_a_file_cannot_ask_for_any_amount_of_memory() -> None:
     """The cost of a passphrase is read from the file: more than Argon2id's own largest is refused."""
     for words in (b"9 4398046511104", b"4294967295 8192", b"0 8192", b"x 8192"):
