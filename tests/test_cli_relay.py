@@ -110,3 +110,28 @@ def test_somebody_who_waits_hears_at_once_that_the_relay_was_killed(tmp_path):
             assert time.monotonic() - begun < PATIENCE / 2
             assert 1 == done.code
             assert_one_line(done.err, "relay", "lost")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_whose_relay_is_away_can_be_stopped(tmp_path, number):
+    """What can be reached is printed at once, that the relay is waited for is said, and its URI follows."""
+    options = (*STORED, "--netlayer", "tcp-tls")
+    with relaying(tmp_path, "--store", "relay.syrup") as relay:
+        make_account(tmp_path, relay.uri)
+    with serving(tmp_path, *options) as server:
+        assert "1" == call(tmp_path, server.uri, "up")
+        wait_for(server, "waiting for the relay at 127.0.0.1")
+        assert (0, "") == server.end(number)
+    with serving(tmp_path, *options) as again:
+        assert again.uri == server.uri
+        with relaying(tmp_path, "--store", "relay.syrup"):
+            uri = again.process.stdout.readline().decode().strip()
+            assert "prelay" == Sturdyref.from_uri(uri).peer.transport
+            assert "2" == call(tmp_path, uri, "up", tries=20)
+
+
+def wait_for(server, words):
+    end = time.monotonic() + PATIENCE
+    while words not in server.err:
+        assert time.monotonic() < end, server.err
+        time.sleep(0.02)

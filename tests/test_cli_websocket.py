@@ -75,6 +75,35 @@ def test_files_are_shown_and_read_again_at_sighup(tmp_path, monkeypatch):
         assert "2" == call(server.uri, tmp_path, "-", "up")
 
 
+def test_a_restarted_server_reads_its_files_again_at_sighup(tmp_path):
+    """Though this command line names none; and one that has no files goes on."""
+    cert, key = write_pair(tmp_path, "localhost")
+    options = (*STORED, "--netlayer", "websocket", "--host", "localhost", "--cert", cert, "--key", key)
+    with serving(tmp_path, *options) as server:
+        pass
+    with serving(tmp_path, *STORED) as again:
+        assert again.uri == server.uri
+        os.kill(again.process.pid, signal.SIGHUP)
+        wait_for(again, "the certificate was read again")
+        assert (0, "") == again.end(signal.SIGTERM)
+    with serving(tmp_path, "things.py:Things") as plain:
+        os.kill(plain.process.pid, signal.SIGHUP)
+        wait_for(plain, "no certificate to be read again")
+        assert "1" == call(plain.uri, tmp_path, "-", "up")
+
+
+def test_a_restart_uses_all_netlayers_that_the_store_has(tmp_path):
+    """Each URI is printed again, and nothing else is opened; `where` is a column."""
+    options = ("--netlayer", "websocket", "--netlayer", "tcp-tls")
+    with serving(tmp_path, *STORED, *options) as server:
+        uris = {server.uri, server.process.stdout.readline().decode().strip()}
+    with serving(tmp_path, *STORED) as again:
+        assert uris == {again.uri, again.process.stdout.readline().decode().strip()}
+        shown = [line for line in again.err.splitlines() if "127.0.0.1, port" in line][-2:]
+        assert 1 == len({line.index(line.split()[-5]) for line in shown}), shown
+        assert (0, "") == again.end(signal.SIGTERM)
+
+
 def wait_for(server, words):
     end = time.monotonic() + 10
     while words not in server.err:

@@ -33,7 +33,8 @@ def tell(title: str, facts: Mapping[str, str]) -> None:
     console.print(Text(title, "bold green"))
     width = max(map(len, facts), default=0)
     for word, text in facts.items():
-        console.print(Text.assemble("  ", (word.ljust(width), "dim"), "  ", text))
+        lines = text.replace("\n", "\n" + " " * (width + 4))
+        console.print(Text.assemble("  ", (word.ljust(width), "dim"), "  ", lines))
 
 
 def configure_logging(verbosity: int, *, default: int = logging.WARNING) -> None:

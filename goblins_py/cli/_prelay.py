@@ -12,7 +12,15 @@ from goblins_py.locators import PeerLocator, Sturdyref
 from goblins_py.runtime import spawn_mycapn
 from netlayers import PrelayNetlayer, fetch_and_spawn_prelay_netlayer, prelay_endpoint
 
-__all__ = ["PRELAY", "base_of", "has_netlayer", "install_prelay", "read_account", "spawn_dialling_mycapn"]
+__all__ = [
+    "PRELAY",
+    "base_of",
+    "has_netlayer",
+    "install_prelay",
+    "listening_netlayers",
+    "read_account",
+    "spawn_dialling_mycapn",
+]
 
 PRELAY = "prelay"
 
@@ -42,6 +50,14 @@ def has_netlayer(mycapn: Ref[Any], name: str) -> bool:
     except UnknownTransportError:
         return False
     return True
+
+
+def listening_netlayers(mycapn: Ref[Any]) -> tuple[str, ...]:
+    """The names of those by which others reach us; some only dial, as for a relay. In a turn."""
+    netlayers = mycapn._behaviour._netlayers
+    return tuple(
+        name for name, netlayer in netlayers.items() if getattr(netlayer._behaviour, "listen", name == PRELAY)
+    )
 
 
 def install_prelay(mycapn: Ref[Any], account: Sturdyref) -> None:

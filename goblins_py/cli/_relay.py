@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import resource
-import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, cast
 
 import attrs
@@ -20,8 +20,9 @@ from goblins_py.cli._call import Request, call
 from goblins_py.cli._failure import ExitCode, Failure, printable
 from goblins_py.cli._json import to_json
 from goblins_py.cli._kept import Served, explained, roots_of, served_env
-from goblins_py.cli._narrate import say, tell
+from goblins_py.cli._narrate import tell
 from goblins_py.cli._netlayers import NETLAYERS, Reach, address_of
+from goblins_py.cli._signals import reload_certificate, signals_received, until_told_to_end
 from goblins_py.cli._stores import kept_store
 from goblins_py.locators import Sturdyref
 from goblins_py.relay import RELAY_LIMITS, relay_env, spawn_relay
@@ -65,15 +66,16 @@ def serve_relay(options: RelayOptions) -> None:
 
 
 async def _serve(options: RelayOptions) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with signals_received() as signals:
         async with _bring_up(options) as (vat, (mycapn, admin)):
-            sturdyref = cast(Sturdyref, await vat.send(mycapn).register(admin, options.netlayer))
-            _introduce(options, sturdyref)
-            sys.stdout.write(f"{sturdyref.uri}\n")
-            sys.stdout.flush()
-            async for number in signals:
-                say(f"{signal.Signals(number).name}: saying goodbye to all peers.")
-                break
+
+            async def give_out() -> None:
+                sturdyref = cast(Sturdyref, await vat.send(mycapn).register(admin, options.netlayer))
+                _introduce(options, sturdyref)
+                sys.stdout.write(f"{sturdyref.uri}\n")
+                sys.stdout.flush()
+
+            await until_told_to_end(signals, give_out, partial(reload_certificate, vat, mycapn))
 
 
 @asynccontextmanager

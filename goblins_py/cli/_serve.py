@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,21 +13,24 @@ import attrs
 import trio
 
 from goblins_py.actors import PersistenceEnv, Ref, passable, spawn
-from goblins_py.cli._failure import ExitCode, Failure, one_line, printable
+from goblins_py.cli._failure import ExitCode, Failure, printable
 from goblins_py.cli._json import read_argument
 from goblins_py.cli._kept import Served, explained, roots_of, served_env
 from goblins_py.cli._load import Program, check_arguments, load_program, make_env
 from goblins_py.cli._narrate import Facts, say, tell
 from goblins_py.cli._netlayers import NETLAYERS, Reach, address_of, is_loopback
-from goblins_py.cli._prelay import PRELAY, has_netlayer, install_prelay, read_account
+from goblins_py.cli._prelay import PRELAY, has_netlayer, install_prelay, listening_netlayers, read_account
+from goblins_py.cli._signals import reload_certificate, signals_received, until_told_to_end
 from goblins_py.cli._stores import kept_store
-from goblins_py.errors import GoblinsError, UnknownObjectError
+from goblins_py.errors import UnknownObjectError
 from goblins_py.locators import Sturdyref
 from goblins_py.runtime import OpenVat, open_persistent_vat, open_vat, spawn_mycapn
 
 __all__ = ["ServeOptions", "check_netlayers", "serve"]
 
 _UNSPECIFIED = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - to be refused
+_AT_ONCE = 2.0
+"""Seconds that a netlayer may take before it is said that we wait for it."""
 
 
 @attrs.frozen
@@ -111,19 +114,34 @@ def serve(options: ServeOptions) -> None:
 
 
 async def _serve(options: ServeOptions, program: Program, args: tuple[object, ...]) -> None:
-    numbers = [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if options.cert else [])]
-    with trio.open_signal_receiver(*numbers) as signals:
+    with signals_received() as signals:
         async with _bring_up(options, program, args) as up:
-            uris = [await _share(up, name, options) for name in await _ways(up, options)]
-            _introduce(options, program, up, uris)
-            sys.stdout.write("".join(f"{uri.uri}\n" for uri in uris))
-            sys.stdout.flush()
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    await _reload_certificate(up)
-                    continue
-                say(f"{signal.Signals(number).name}: saying goodbye to all peers.")
-                break
+            hung_up = partial(reload_certificate, up.vat, up.mycapn)
+            await until_told_to_end(signals, partial(_give_out, up, options, program), hung_up)
+
+
+async def _give_out(up: _Up, options: ServeOptions, program: Program) -> None:
+    """Give the object out by each netlayer, in their order; print each URI as soon as it is known."""
+    ways = await up.vat.run(_ways, up, options)
+    for name in ways:
+        await up.vat.run(_install, up, name, ways, options)
+    uris: list[Sturdyref] = []
+    for number, name in enumerate(ways):
+        with trio.move_on_after(_AT_ONCE):
+            uris.append(await _share(up, name))
+        if len(uris) == number:
+            break
+    late = ways[len(uris) :]
+    _introduce(options, program, up, uris=uris, late=late)
+    _print(uris)
+    for name in late:
+        say(f"waiting for {_whereabouts(up, name)}; the URI is printed when it has answered.", mark="note")
+        _print([await _share(up, name)])
+
+
+def _print(uris: Sequence[Sturdyref]) -> None:
+    sys.stdout.write("".join(f"{uri.uri}\n" for uri in uris))
+    sys.stdout.flush()
 
 
 @asynccontextmanager
@@ -162,25 +180,33 @@ def _check_former_name(what: str, options: ServeOptions, program: Program, *, en
         raise Failure(ExitCode.BROKEN, f"{options.store} holds a {what}, not a {program.name}")
 
 
-async def _ways(up: _Up, options: ServeOptions) -> Sequence[str]:
-    """The names of the netlayers to be reached by; one that the store has is used again."""
-    prelay = options.prelay is not None or await up.vat.run(has_netlayer, up.mycapn, PRELAY)
-    return (*options.netlayers, *([PRELAY] if prelay else [])) or ("tcp-tls",)
+def _ways(up: _Up, options: ServeOptions) -> tuple[str, ...]:
+    """The names of the netlayers to be reached by, those that wait for others last; in a turn.
+
+    What the store has is used again: all of it, unless the command line says what to listen with.
+    """
+    kept = listening_netlayers(up.mycapn)
+    named = options.netlayers or tuple(name for name in kept if name != PRELAY)
+    prelay = (PRELAY,) if options.prelay is not None or PRELAY in kept else ()
+    return (*named, *prelay) or ("tcp-tls",)
 
 
-async def _reload_certificate(up: _Up) -> None:
-    """Show what the files hold now, or say why not, and go on."""
-    mycapn: Any = up.mycapn._behaviour
-    try:
-        await up.vat.run(mycapn._netlayers["websocket"].reload_certificate)
-    except GoblinsError as error:
-        say(f"the old certificate is kept: {one_line(error)}", mark="note")
+def _install(up: _Up, netlayer: str, ways: Sequence[str], options: ServeOptions) -> None:
+    """See that mycapn has this netlayer; in a turn."""
+    if has_netlayer(up.mycapn, netlayer):
+        return
+    if netlayer == PRELAY:
+        install_prelay(up.mycapn, read_account(str(options.prelay)))
     else:
-        say("the certificate was read again.")
+        up.mycapn.install_netlayer(NETLAYERS[netlayer].listening(_reach_of(options, netlayer, ways)))
 
 
-def _reach_of(options: ServeOptions, netlayer: str) -> Reach:
-    ports = dict(zip(options.listening, options.ports, strict=False))
+async def _share(up: _Up, netlayer: str) -> Sturdyref:
+    return cast(Sturdyref, await up.vat.send(up.mycapn).register(up.served, netlayer))
+
+
+def _reach_of(options: ServeOptions, netlayer: str, ways: Sequence[str]) -> Reach:
+    ports = dict(zip(ways, options.ports, strict=False))
     return Reach(
         options.host or "127.0.0.1",
         ports.get(netlayer),
@@ -192,26 +218,14 @@ def _reach_of(options: ServeOptions, netlayer: str) -> Reach:
     )
 
 
-async def _share(up: _Up, netlayer: str, options: ServeOptions) -> Sturdyref:
-    """Install the netlayer, if this mycapn has none of the kind yet, and give the object out by it."""
-
-    def install() -> None:
-        if has_netlayer(up.mycapn, netlayer):
-            return
-        if netlayer == PRELAY:
-            install_prelay(up.mycapn, read_account(str(options.prelay)))
-        else:
-            up.mycapn.install_netlayer(NETLAYERS[netlayer].listening(_reach_of(options, netlayer)))
-
-    await up.vat.run(install)
-    return cast(Sturdyref, await up.vat.send(up.mycapn).register(up.served, netlayer))
-
-
-def _introduce(options: ServeOptions, program: Program, up: _Up, uris: Sequence[Sturdyref]) -> None:
+def _introduce(
+    options: ServeOptions, program: Program, up: _Up, *, uris: Sequence[Sturdyref], late: Sequence[str]
+) -> None:
     """Say on stderr what is going on, and who can reach it."""
     for note in _notes(options, up, uris):
         say(note, mark="note")
-    facts: Facts = {"where": "\n".join(map(_where, uris)), "who": _who(uris)}
+    where = [*map(_where, uris), *(f"{name}, through {_whereabouts(up, name)}" for name in late)]
+    facts: Facts = {"where": "\n".join(where), "who": _who(uris, late)}
     if options.store is None:
         facts["state"] = "lost when this process ends (--store FILE keeps it)"
     else:
@@ -227,11 +241,21 @@ def _notes(options: ServeOptions, up: _Up, uris: Sequence[Sturdyref]) -> Iterato
         return
     if options.args:
         yield f"--arg is ignored: {options.store} has the object already, with its state"
+    ways = [uri.peer.transport for uri in uris]
     for uri in (each for each in uris if each.peer.transport != PRELAY):
         host, port = address_of(uri.peer)
-        wanted = options.host or host, _reach_of(options, uri.peer.transport).port or port
+        wanted = options.host or host, _reach_of(options, uri.peer.transport, ways).port or port
         if options.url is None and wanted != (host, port):
             yield f"--host and --port are ignored: URIs given out by {options.store} say {host}, port {port}"
+
+
+def _whereabouts(up: _Up, netlayer: str) -> str:
+    """Who has not answered yet."""
+    account = up.mycapn._behaviour._netlayers[netlayer]._behaviour.account
+    if account is None:
+        return "the relay"
+    host, port = address_of(account.peer)
+    return f"the relay at {host}, port {port}"
 
 
 def _where(uri: Sturdyref) -> str:
@@ -241,9 +265,9 @@ def _where(uri: Sturdyref) -> str:
     return f"{uri.peer.transport} at {host}, port {port}"
 
 
-def _who(uris: Sequence[Sturdyref]) -> str:
-    if all(is_loopback(address_of(uri.peer)[0]) for uri in uris):
-        return "programs on this machine only (--host NAME lets others in)"
+def _who(uris: Sequence[Sturdyref], late: Sequence[str]) -> str:
     if all(uri.peer.transport == PRELAY for uri in uris):
         return "every machine that can connect to the relay, which can read and change all that goes over it"
+    if all(is_loopback(address_of(uri.peer)[0]) for uri in uris) and not late:
+        return "programs on this machine only (--host NAME lets others in)"
     return "every machine that can connect to this one; it listens on all interfaces"
