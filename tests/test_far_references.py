@@ -15,7 +15,7 @@ from goblins_py.actors import (
     send,
     spawn,
 )
-from goblins_py.actors._far import _WAITING
+from goblins_py.actors._far import _FEW, _WAITING
 from goblins_py.actors._slots import MARK
 from goblins_py.errors import (
     ActorError,
@@ -530,3 +530,25 @@ def test_what_passes_between_vats_a_thousand_times_leaves_no_trace() -> None:
             tables = (holdings._grants, holdings._keys, holdings._uses, holdings._used_by, holdings._wanted)
             sizes.append(([len(table) for table in tables], saved(world.disks["bob"])))
     assert sizes[0] == sizes[1] == sizes[2]
+
+
+def test_vats_that_come_and_go_leave_nothing_in_the_registry_but_what_somebody_holds() -> None:
+    """And that is found again."""
+    registry, disks, held = PersistenceRegistry(), {}, {}
+    for number in range(200):
+        name = f"vat {number}"
+        disks[name] = Disk()
+        person = Persistent(ENV, disks[name], lambda: spawn(Box), name=name, registry=registry)
+        if number in {3, 150}:
+            held[name] = person.roots[0]
+        person.keeper.closed()
+        del person
+        gc.collect(0)
+    gc.collect()
+    registry._forget_unawaited()
+    assert len(registry._absent) < 3 * _FEW
+    for name, ref in held.items():
+        again = Persistent(ENV, disks[name], lambda: spawn(Box), name=name, registry=registry)
+        assert again.roots[0] is ref
+    assert set(registry._awake) == {name.encode().ljust(32) for name in held}
+    held.clear()

@@ -23,6 +23,8 @@ __all__ = ["AbsentVat", "Owner", "PersistenceRegistry"]
 
 _WAITING: Final = 10_000
 """Messages that may wait for one vat to wake."""
+_FEW: Final = 16
+"""So many absent vats are kept without asking whether anybody waits for them."""
 _CLOSED: Final = "the persistence registry was closed before the other vat woke"
 _GONE: Final = "its vat does not have the object any more"
 
@@ -88,6 +90,11 @@ class AbsentVat(Home):
         ref._home = self
         return ref
 
+    def is_awaited(self) -> bool:
+        """Does anybody hold a reference to one of its objects, or a message wait for one?"""
+        with self._lock:
+            return bool(self._waiting) or len(self.expected) > 0
+
     def woke(self, vat: Home) -> None:
         """The vat is there: it gets all that waits, and objects that it lacks are lost."""
         for ref in list(self.expected.values()):
@@ -119,6 +126,7 @@ class PersistenceRegistry:
         self._awake: dict[bytes, Owner] = {}
         self._ids: dict[Home, bytes] = {}
         self._absent: dict[bytes, AbsentVat] = {}
+        self._many = _FEW
         self._claimed: list[Ref[Any]] = []
         self._closed = False
 
@@ -173,7 +181,15 @@ class PersistenceRegistry:
                 del self._awake[owner.vat_id]
                 del self._ids[owner.vat]
                 if not self._closed:
+                    self._forget_unawaited()
                     self._absent[owner.vat_id] = AbsentVat(owner.vat_id, owner.living())
+
+    def _forget_unawaited(self) -> None:
+        """Drop who is not needed; only when they have doubled, so that each vat costs the same."""
+        if len(self._absent) < self._many:
+            return
+        self._absent = {vat_id: each for vat_id, each in self._absent.items() if each.is_awaited()}
+        self._many = max(_FEW, 2 * len(self._absent))
 
     def ref(self, vat_id: bytes, slot: int, *, holder: Home) -> Ref[Any]:
         """The reference to another vat's object, of whatever state that vat is in."""
