@@ -1,4 +1,4 @@
-"""How much all prelay connections of one netlayer together may have under way."""
+"""How much all prelay connections of one netlayer together may have under way, or waiting to be received."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ would be lost unnoticed."""
 
 
 class Budget:
-    """What is unacknowledged, as far as answers were asked for; so all of it is given back one day."""
+    """A sum with a limit: all that is taken is given back one day.
+
+    Of what goes out that is what is unacknowledged, as far as answers were asked for.
+    """
 
     def __init__(self, limit: int = _MOST) -> None:
         self._limit = limit
@@ -22,24 +25,29 @@ class Budget:
 
     @property
     def used(self) -> int:
-        """Bytes under way."""
+        """Bytes taken and not given back."""
         return self._used
+
+    @property
+    def is_spent(self) -> bool:
+        """Is more under way than shall be?"""
+        return self._used > self._limit
 
     def has_room(self, wake: Callable[[], object]) -> bool:
         """May more be sent? If not, `wake` is called when it may."""
-        if self._used <= self._limit:
+        if not self.is_spent:
             return True
         self._waiting.add(wake)
         return False
 
     def take(self, count: int) -> None:
-        """So much is under way."""
+        """So much more is under way."""
         self._used += count
 
     def give_back(self, count: int) -> None:
         """It is acknowledged, or nobody waits for it any more."""
         self._used -= count
-        if self._used <= self._limit:
+        if not self.is_spent:
             waiting, self._waiting = self._waiting, set()
             for wake in waiting:
                 wake()

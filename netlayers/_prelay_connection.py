@@ -23,7 +23,7 @@ from goblins_py.errors import GoblinsError, NoSuchMethodError, Refusal, RemoteEr
 from goblins_py.syrup import Symbol
 from netlayers._prelay_budget import Budget
 
-__all__ = ["DeliverIn", "PrelayConnection", "told"]
+__all__ = ["INBOXES", "DeliverIn", "PrelayConnection", "told"]
 
 WINDOW: Final = 256 * 1024
 """Bytes on their way to the relay that it has not acknowledged; one message may be larger."""
@@ -33,6 +33,8 @@ _INBOX_SOFT: Final = 128 * 1024
 """Bytes that wait to be received above which the relay gets no answers."""
 _INBOX_HARD: Final = 4 * 2**20
 """Bytes above which whoever goes on sending is flooding us: the session ends."""
+INBOXES: Final = 64 * 2**20
+"""The same for all sessions of a netlayer together. Then those end that are above the soft bound and grow."""
 _OVERHEAD: Final = 64
 """What a message counts beside its bytes, so that empty ones are not free."""
 _LONGEST_REASON: Final = 200
@@ -55,7 +57,8 @@ class PrelayConnection(Connection):
 
     Args:
         home: the vat in which all this happens.
-        budget: of the netlayer.
+        budget: of the netlayer, for what goes out.
+        inboxes: of the netlayer, for what has come and waits.
         on_close: told once it carries nothing any more.
     """
 
@@ -68,12 +71,14 @@ class PrelayConnection(Connection):
         proof: Proof,
         *,
         budget: Budget,
+        inboxes: Budget,
         on_close: Callable[[PrelayConnection], None],
     ) -> None:
         self._home = home
         self._io = io
         self._proof = proof
         self._budget = budget
+        self._inboxes = inboxes
         self._held = 0  # of the budget
         self._on_close = on_close
         self._state = _State.OPENING
@@ -177,13 +182,17 @@ class PrelayConnection(Connection):
             raise Refusal("this session has ended")
         if type(message) is not bytes or not message:
             raise Refusal("deliver takes bytes")
-        if self._inbox_size > _INBOX_HARD:
+        if self._is_flooded():
             self.lose("the relay sent much more than was acknowledged")
             raise Refusal("this session has ended: too much was sent at once")
         self._inbox.append(message)
         self._inbox_size += len(message) + _OVERHEAD
+        self._inboxes.take(len(message) + _OVERHEAD)
         self._changed.unpark_all()
         return True if self._inbox_size <= _INBOX_SOFT else self._io.start(self._room)
+
+    def _is_flooded(self) -> bool:
+        return self._inbox_size > (_INBOX_SOFT if self._inboxes.is_spent else _INBOX_HARD)
 
     async def _room(self) -> bool:
         while self._inbox_size > _INBOX_SOFT:
@@ -209,6 +218,7 @@ class PrelayConnection(Connection):
     def _take_out(self) -> bytes:
         message = self._inbox.popleft()
         self._inbox_size -= len(message) + _OVERHEAD
+        self._inboxes.give_back(len(message) + _OVERHEAD)
         if self._inbox_size <= _INBOX_SOFT:
             self._changed.unpark_all()
         return message
@@ -245,6 +255,7 @@ class PrelayConnection(Connection):
             self._say_goodbye(self._out)
         self._state = _State.CLOSED
         self._inbox.clear()
+        self._inboxes.give_back(self._inbox_size)
         self._inbox_size = 0
         self._over()
 

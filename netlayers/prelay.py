@@ -37,7 +37,7 @@ from goblins_py.errors import ConnectFailedError, NetlayerError, NoSuchMethodErr
 from goblins_py.locators import PeerLocator, Sturdyref, base32_encode
 from goblins_py.syrup import Symbol
 from netlayers._prelay_budget import Budget
-from netlayers._prelay_connection import DeliverIn, PrelayConnection, told
+from netlayers._prelay_connection import INBOXES, DeliverIn, PrelayConnection, told
 from netlayers._prelay_locator import TRANSPORT, prelay_endpoint, prelay_locator
 from netlayers._prelay_relay import PATIENCE, RelayTie, backoff
 from netlayers._prelay_watches import Watches
@@ -63,6 +63,7 @@ class PrelayNetlayer(Netlayer):
         account: redeemed once for endpoint and controller, if they are not given.
         trust_claims: believe those who dial us about who they are. A relay proves nothing of them, so that
             anybody may then pass for a peer that is not connected.
+        max_connections: how many peers may be connected to us. Further ones are refused.
     """
 
     enliven: Ref[Any]
@@ -70,13 +71,15 @@ class PrelayNetlayer(Netlayer):
     controller: Sturdyref | Promise[Sturdyref] | None = None
     account: Sturdyref | None = None
     trust_claims: bool = False
+    max_connections: int = 1024
     _io: Io | None = live()
     _establisher: Establisher | None = live()
     _tie: RelayTie | None = live()
     _location: PeerLocator | None = live()
     _known: tuple[Promise[Any], Resolver[Any]] | None = live()
     _connections: set[PrelayConnection] | None = live()
-    _budget: Budget | None = live()
+    _accepted: set[PrelayConnection] | None = live()
+    _budgets: tuple[Budget, Budget] | None = live()
     _watches: Watches | None = live()
 
     def netlayer_name(self) -> str:
@@ -89,8 +92,11 @@ class PrelayNetlayer(Netlayer):
         Raises:
             NetlayerError: the configuration makes no sense.
         """
+        if self.max_connections < 1:
+            raise NetlayerError("max_connections must be at least 1")
         self._io, self._establisher = io, establisher
-        self._connections = set()
+        self._connections, self._accepted = set(), set()
+        self._budgets = Budget(), Budget(INBOXES)
         match self.endpoint, self.controller:
             case Sturdyref(), Sturdyref():
                 self._begin()
@@ -197,18 +203,21 @@ class PrelayNetlayer(Netlayer):
         if not isinstance(session_out, Ref):
             raise Refusal("incoming-session takes the object to deliver to")
         io, establisher = self._ready()
+        accepted = self._accepted
+        if accepted is None or len(accepted) >= self.max_connections:
+            raise Refusal("this peer has as many sessions as it takes")
         proof = WITHOUT_IDENTITIES if self.trust_claims else UNPROVED
         connection = self._new_connection(io, proof)
+        accepted.add(connection)
         deliver_in = spawn(DeliverIn(connection))
         self._carry(connection, session_out)
         io.start(establisher.run, connection)
         return deliver_in
 
     def _new_connection(self, io: Io, proof: Proof) -> PrelayConnection:
-        if self._budget is None:
-            self._budget = Budget()
+        out, inboxes = self._budgets or (Budget(), Budget(INBOXES))
         home = require_turn().home
-        return PrelayConnection(home, io, proof, budget=self._budget, on_close=self._forget)
+        return PrelayConnection(home, io, proof, budget=out, inboxes=inboxes, on_close=self._forget)
 
     def _opened(self, connection: PrelayConnection, session_out: object) -> Connection:
         if not isinstance(session_out, Ref):
@@ -226,8 +235,9 @@ class PrelayNetlayer(Netlayer):
             self._watches.add(connection, session_out)
 
     def _forget(self, connection: PrelayConnection) -> None:
-        if self._connections is not None:
-            self._connections.discard(connection)
+        for group in (self._connections, self._accepted):
+            if group is not None:
+                group.discard(connection)
 
     def _lose_connections(self, reason: str) -> None:
         for connection in tuple(self._connections or ()):

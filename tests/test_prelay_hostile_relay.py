@@ -11,9 +11,10 @@ from goblins_py.errors import CapTPError, ConnectFailedError
 from netlayers import LoopbackNetwork, PrelayNetlayer
 from netlayers._prelay_budget import Budget
 from netlayers._prelay_connection import DeliverIn, PrelayConnection
-from prelay_kit import Client, client, loopback
+from prelay_kit import Client, client, loopback, relay
 from runtime_kit import Greeter, until
 
+MIB = 2**20
 DELIVER, ABORT = Symbol("deliver"), Symbol("abort")
 
 
@@ -117,10 +118,52 @@ async def test_a_relay_that_tampers_is_met_with_errors(fault, count, autojump_cl
         assert said == [] or fault is FAULTS["repeats the greeting"]
 
 
+def bare_connection(vat, inboxes):
+    """A connection whose messages nobody receives."""
+    options = {"budget": Budget(), "inboxes": inboxes, "on_close": lambda _: None}
+    return PrelayConnection(vat.vat, vat.io, UNPROVED, **options)
+
+
+async def test_a_relay_that_floods_many_sessions_costs_a_bounded_amount_of_memory(autojump_clock):
+    """All inboxes together are bounded; a session with little in it is not the one that ends."""
+    async with open_vat("alice") as vat:
+        inboxes = Budget(limit=MIB)
+        connections = [bare_connection(vat, inboxes) for _ in range(20)]
+        deliver_ins = [await vat.run(spawn, DeliverIn(each)) for each in connections]
+        for _ in range(10):
+            for deliver_in in deliver_ins[1:]:
+                await vat.run(lambda deliver_in=deliver_in: send_only(deliver_in).deliver(bytes(50_000)))
+        assert MIB < inboxes.used < MIB + 19 * (128 * 1024 + 51_000)
+        assert connections[-1].why_lost == "the relay sent much more than was acknowledged"
+        assert await vat.send(deliver_ins[0]).deliver(b"a few bytes")
+        assert connections[0].why_lost is None
+        assert b"a few bytes" == await connections[0].receive()
+        for each in connections:
+            each.close()
+        assert 0 == inboxes.used
+
+
+async def test_a_client_accepts_only_so_many_sessions(autojump_clock):
+    """Whatever its relay allows: further ones are refused, and one that ends makes room."""
+    network = LoopbackNetwork()
+    async with relay(network) as there:
+        account = await there.account("alice")
+        async with client("alice", network, account, max_connections=1) as alice:
+            _, sturdyref = await alice.share(Greeter, "Alice")
+            async with client("bob", network) as bob, client("carol", network) as carol:
+                assert "number 1" in await bob.vat.send(await bob.enliven(sturdyref)).greet("Bob")
+                with pytest.raises(ConnectFailedError) as caught:
+                    await carol.enliven(sturdyref)
+                assert ["this peer has as many sessions as it takes"] == caught.value.__notes__
+            await until(lambda: not alice.netlayer._behaviour._accepted)
+            async with client("dave", network) as dave:
+                assert "number 2" in await dave.vat.send(await dave.enliven(sturdyref)).greet("Dave")
+
+
 async def test_a_relay_that_floods_costs_a_bounded_amount_of_memory(autojump_clock):
     """Nobody receives, and it goes on without an answer: 4 MiB and one message, then the path is lost."""
     async with open_vat("alice") as vat:
-        connection = PrelayConnection(vat.vat, vat.io, UNPROVED, budget=Budget(), on_close=lambda _: None)
+        connection = bare_connection(vat, Budget())
         deliver_in = await vat.run(spawn, DeliverIn(connection))
         for _ in range(50):
             await vat.run(lambda: send_only(deliver_in).deliver(bytes(100_000)))

@@ -13,9 +13,9 @@ from prelay_kit import client, relay
 from runtime_kit import Greeter
 
 
-def alive(cls):
-    """The objects of this class, of this test or not."""
-    return [each for each in gc.get_objects() if isinstance(each, cls)]
+def alive():
+    """All connections and legs that there are, of this test or not."""
+    return {each for each in gc.get_objects() if isinstance(each, PrelayConnection | Leg)}
 
 
 async def dial(person, peer):
@@ -36,7 +36,7 @@ async def dial(person, peer):
 async def test_a_session_that_is_over_leaves_nothing_behind(has_account, hangs_up, autojump_clock):
     """Neither a connection nor a leg, and no watch of the base session for each, once timers have run out."""
     network = LoopbackNetwork()
-    before = {cls: len(alive(cls)) for cls in (PrelayConnection, Leg)}
+    before = alive()
     async with relay(network) as there:
         accounts = [await there.account("alice"), await there.account("bob") if has_account else None]
         async with client("alice", network, accounts[0]) as alice, client("bob", network, accounts[1]) as bob:
@@ -51,7 +51,7 @@ async def test_a_session_that_is_over_leaves_nothing_behind(has_account, hangs_u
             for _ in range(6):
                 await trio.sleep(20)
                 gc.collect()
-            assert before == {cls: len(alive(cls)) for cls in (PrelayConnection, Leg)}
+            assert set() == alive() - before
             for each in (alice, bob):
                 assert set() == each.netlayer._behaviour._connections
             watches = bob.netlayer._behaviour._watches

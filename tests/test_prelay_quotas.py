@@ -306,7 +306,8 @@ async def test_many_sessions_together_leave_room_in_the_base_session(autojump_cl
     """All connections of a client share a budget: whoever waits for it is woken, and all arrives."""
     network = LoopbackNetwork()
     async with relay(network) as there, client("bob", network, await there.account("bob")) as bob:
-        bob.netlayer._behaviour._budget = Budget(limit=50_000)
+        budget = Budget(limit=50_000)
+        bob.netlayer._behaviour._budgets = budget, Budget()
         async with AsyncExitStack() as stack:
             greeters = []
             for number in range(5):
@@ -316,4 +317,4 @@ async def test_many_sessions_together_leave_room_in_the_base_session(autojump_cl
                 greeters.append(await bob.enliven(sturdyref))
             promises = [bob.vat.send(each).echo(bytes(40_000)) for each in greeters for _ in range(10)]
             assert [40_000] * 50 == [len((await promise)[0]) for promise in promises]
-            assert bob.netlayer._behaviour._budget.used <= 50_000
+            assert budget.used <= 50_000
