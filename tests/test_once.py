@@ -13,6 +13,7 @@ from goblins_py import (
     Refusal,
     RemoteError,
     Symbol,
+    Tagged,
     actor,
     make_promise,
     mycapn_env,
@@ -21,8 +22,10 @@ from goblins_py import (
     spawn,
     spawn_mycapn,
 )
-from goblins_py.errors import LocatorError, QueueFullError
-from goblins_py.lib import lib_env, spawn_once, spawn_outbox
+from goblins_py.abc import NearOnly
+from goblins_py.captp import SessionLimits
+from goblins_py.errors import LocatorError, NotNearError, NotPassableError, QueueFullError
+from goblins_py.lib import Once, lib_env, spawn_once, spawn_outbox
 from goblins_py.lib._once import WINDOW
 from goblins_py.testing import SyncVats
 from netlayers import LoopbackNetlayer, LoopbackNetwork, loopback_env
@@ -59,9 +62,37 @@ class Ledger:
         self.total = 1000
         await promise
 
+    def spoil(self):
+        self.total, self.notes = 1000, (spawn(lambda: 1),)
+        return "done"
+
+    def give(self, what):
+        self.total += 1
+        return ODD[what]() if what in ODD else what
+
+    def refuse(self, what):
+        raise Refusal(ODD[what]())
+
     def read(self):
         return self.total, self.notes
 
+
+class Tool(NearOnly):
+    """Something of this vat."""
+
+
+ODD = {
+    "unsavable": lambda: spawn(lambda: 1),
+    "long": lambda: b"x" * (30 << 20),
+    "long inside": lambda: Map({"a": (Tagged("b", "x" * (30 << 20)),)}),
+    "many": lambda: (1,) * 300_000,
+    "digits": lambda: 10**10_000,
+    "references": lambda: (spawn(Ledger),) * 10_000,
+    "promise": lambda: make_promise()[0],
+    "promise inside": lambda: (1, Map({"a": frozenset([make_promise()[0]])})),
+    "near": Tool,
+}
+"""What cannot be remembered, or sent."""
 
 env = PersistenceEnv(Ledger, extends=[lib_env, mycapn_env, loopback_env])
 
@@ -73,7 +104,7 @@ env = PersistenceEnv(Ledger, extends=[lib_env, mycapn_env, loopback_env])
 class Desk:
     """A ledger behind a `Once`."""
 
-    run: object
+    vat: object
     once: object
     ledger: object
 
@@ -82,7 +113,8 @@ class Desk:
 
     def ask(self, number, known, method, *, args=(), kwargs=None, client=BOB):
         more = args, Map(kwargs or {})
-        return self.run(lambda: self.once.request(client, (number, known), Symbol(method), *more))
+        request = self.vat.run(lambda: self.once.request(client, (number, known), Symbol(method), *more))
+        return self.vat.take(request)
 
     @property
     def total(self):
@@ -91,7 +123,7 @@ class Desk:
 
 def desk_in(vat, **options):
     ledger = vat.run(spawn, Ledger)
-    return Desk(vat.run, vat.run(lambda: spawn_once(ledger, **options)), ledger)
+    return Desk(vat, vat.run(lambda: spawn_once(ledger, **options)), ledger)
 
 
 @pytest.fixture
@@ -190,6 +222,118 @@ def test_the_number_of_clients_is_bounded(vat):
     assert (True, 2) == desk.add(2, 1, 1)
 
 
+def test_who_had_nothing_done_takes_no_place(vat):
+    """Strangers with random numbers fill nothing up, and what they were answered is bounded as well."""
+    desk = desk_in(vat, max_clients=2)
+    for number in range(10):
+        assert not desk.ask(1, 0, "no-such", client=b"a stranger's outbox %d" % number)[0]
+    assert not desk.add(1, 0, -1)[0]
+    assert [(True, 5), (True, 6)] == [desk.add(2, 0, 5), desk.add(1, 0, 1, CAROL)]
+    assert (False, "nothing is taken out") == desk.add(1, 0, 5)
+    once = desk.once._behaviour
+    assert {BOB, CAROL} == set(once._clients)
+    assert 1 <= len(once._guests) <= 2
+
+
+def test_clients_who_ask_for_nothing_any_more_are_forgotten_by_who_is_near(vat):
+    """Their places are free, they are refused, and others notice nothing."""
+    desk = desk_in(vat, max_clients=2)
+    desk.add(1, 0, 1)
+    vat._vats.advance(100)
+    desk.add(1, 0, 1, CAROL)
+    assert [0, 1, 0] == [vat.run(Once.forget_idle, desk.once, seconds) for seconds in (200, 50, 50)]
+    assert (True, 3) == desk.add(1, 0, 1, b"Dave's outbox 12")
+    assert (True, 4) == desk.add(2, 1, 1, CAROL)
+    with pytest.raises(Refusal, match="missing"):
+        desk.add(2, 1, 1)
+
+
+@pytest.mark.parametrize("first", [None, 1, Map(), Tool()])
+def test_nobody_else_can_have_clients_forgotten(vat, desk, first):
+    """Not by a message, whatever is in it, and not from another vat."""
+    desk.add(1, 0, 1)
+    with pytest.raises(Refusal):
+        vat.run(desk.once.forget, first, -1)
+    with pytest.raises(NotNearError):
+        vat._vats.open("away").run(Once.forget_idle, desk.once, -1)
+    with pytest.raises((Refusal, NotPassableError)):
+        vat.take(vat._vats.open("away").send(desk.once).forget(first, -1))
+    assert 1 == len(desk.once._behaviour._clients)
+
+
+def test_clients_who_were_saved_without_a_time_count_as_here_now(vat, desk):
+    """So nobody is forgotten because a store is old."""
+    desk.add(1, 0, 1)
+    (answers,) = desk.once._behaviour._clients.values()
+    vat.run(setattr, answers._behaviour, "_last", 0.0)
+    assert [0, 0] == [vat.run(Once.forget_idle, desk.once, 50) for _ in range(2)]
+    vat._vats.advance(51)
+    assert 1 == vat.run(Once.forget_idle, desk.once, 50)
+
+
+@pytest.mark.parametrize("what", [what for what in ODD if what != "unsavable"])
+def test_what_cannot_be_remembered_or_sent_is_no_answer(desk, what):
+    """What led to it is undone, and that is the answer; a refusal with it is one without."""
+    done, reason = desk.ask(1, 0, "give", args=(what,))
+    assert (done, type(reason)) == (False, str)
+    assert (False, "the object refused") == desk.ask(2, 0, "refuse", args=(what,)) or what == "near"
+    assert (True, "fine") == desk.ask(3, 0, "give", args=("fine",))
+    assert (False, reason) == desk.ask(1, 0, "give", args=("fine",))
+    assert 1 == desk.total
+
+
+def test_an_answer_may_be_of_some_size(desk):
+    """Megabytes are fine."""
+    assert (True, b"x" * 3_000_000) == desk.ask(1, 0, "give", args=(b"x" * 3_000_000,))
+
+
+@pytest.mark.parametrize(
+    ("method", "args"), [("spoil", ()), ("give", ("unsavable",)), ("refuse", ("unsavable",))]
+)
+@pytest.mark.parametrize("first", [1, 2])
+def test_what_cannot_be_saved_is_undone_and_that_is_an_answer(first, method, args):
+    """Nothing of it is in the store, the answer is, and those behind it go on."""
+    disk = Disk()
+
+    def up():
+        ledger = spawn(Ledger)
+        return spawn_once(ledger), ledger
+
+    kept = Persistent(env, disk, up)
+    desk = Desk(kept.vat, *kept.roots)
+    for number in range(1, first):
+        desk.add(number, 0, 0)
+    failed = desk.ask(first, 0, method, args=args)
+    assert not failed[0]
+    assert 0 == desk.total
+    assert (True, 5) == desk.add(first + 1, 0, 5)
+    kept.save()
+    again = Persistent(env, disk, up)
+    desk = Desk(again.vat, *again.roots)
+    assert [failed, (True, 5)] == [desk.ask(first, 0, method, args=args), desk.add(first + 1, 0, 5)]
+    assert 5 == desk.total
+
+
+def test_a_caller_in_the_same_vat_that_fails_has_asked_for_nothing():
+    """What it wanted is neither done nor saved."""
+    disk = Disk()
+
+    def up():
+        ledger = spawn(Ledger)
+        return spawn_once(ledger), ledger
+
+    def ask_and_fail():
+        kept.roots[0].request(BOB, (1, 0), Symbol("add"), (5,))
+        raise ValueError("on purpose")
+
+    kept = Persistent(env, disk, up)
+    with pytest.raises(ValueError, match="on purpose"):
+        kept.run(ask_and_fail)
+    kept.save()
+    desk = Desk(kept.vat, *Persistent(env, disk, up).roots)
+    assert (0, Map()) == (desk.total, desk.once._behaviour._clients)
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -238,11 +382,12 @@ def test_what_was_done_and_its_answer_are_saved_as_one():
 
     for number in range(1, 10):
         kept = Persistent(env, disk, up)
-        desk = Desk(kept.run, *kept.roots)
+        desk = Desk(kept.vat, *kept.roots)
         if number > 1:
             assert desk.add(number - 1, number - 2, 1) == (True, number - 1)
         assert desk.add(number, number - 2 if number > 1 else 0, 1) == (True, number)
         assert desk.total == number
+        kept.save()
 
 
 # --- both halves --------------------------------------------------------------------------
@@ -262,6 +407,14 @@ class Clerk:
     def add_and_note(self, amount):
         """For who does not."""
         self.outbox.post_then(self, "add", amount)
+
+    def ask(self, method, *args):
+        """Anything."""
+        return self.outbox.post(method, *args)
+
+    def ask_and_note(self, method, *args):
+        """Anything, for who does not wait."""
+        self.outbox.post_then(self, method, *args)
 
     def add_and_fail(self, amount):
         """Change one's mind."""
@@ -288,6 +441,7 @@ class Side:
     network: LoopbackNetwork
     name: str
     make_roots: object
+    limits: object = attrs.field(factory=SessionLimits)
     store: MemoryStore = attrs.field(factory=MemoryStore)
     vat: object = None
     mycapn: object = None
@@ -298,7 +452,7 @@ class Side:
         """While it is up."""
 
         def roots():
-            mycapn = spawn_mycapn(spawn(LoopbackNetlayer, self.name))
+            mycapn = spawn_mycapn(spawn(LoopbackNetlayer, self.name), limits=self.limits)
             return mycapn, self.make_roots(mycapn)
 
         async with open_persistent_vat(clerk_env, roots, self.store, name=self.name) as (vat, (mycapn, ref)):
@@ -311,12 +465,12 @@ class Side:
         return self.vat.send(self.ref)
 
 
-async def bank_and_clerk(network):
+async def bank_and_clerk(network, **options):
     """Somebody whose ledger it is, and somebody whose outbox adds to it; both down."""
     bank = Side(network, "bank", lambda mycapn: spawn_once(spawn(Ledger)))
     async with bank.up():
         uri = (await bank.vat.send(bank.mycapn).register(bank.ref, "loopback", label="clerk")).uri
-    return bank, Side(network, "clerk", lambda mycapn: spawn(Clerk, spawn_outbox(mycapn, uri)))
+    return bank, Side(network, "clerk", lambda mycapn: spawn(Clerk, spawn_outbox(mycapn, uri)), **options)
 
 
 def ledger_of(bank):
@@ -336,6 +490,52 @@ async def test_an_outbox_has_its_requests_done_and_tells_what_came_of_them():
         assert clerk.ref._behaviour.heard == (("done", 16), ("not done", "nothing is taken out"))
         assert ledger_of(bank).notes == ("5", "10", 1)
         assert await clerk.send().waiting() == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "args"),
+    [("spoil", ()), ("refuse", ("unsavable",)), *(("give", (what,)) for what in ODD)],
+)
+async def test_an_unlucky_request_does_not_block_those_behind_it(method, args):
+    """It has failed, once and for all."""
+    bank, clerk = await bank_and_clerk(LoopbackNetwork())
+    async with bank.up(), clerk.up():
+        for amount in (5, 10):
+            with pytest.raises(RemoteError):
+                await clerk.send().ask(method, *args)
+            await clerk.send().add_and_note(amount)
+        await until(lambda: clerk.ref._behaviour.heard == (("done", 5), ("done", 15)))
+        assert ledger_of(bank).notes == (5, 10)
+        assert await clerk.send().waiting() == 0
+
+
+async def test_what_is_too_large_is_not_posted():
+    """Who posts it is told at once."""
+    _, clerk = await bank_and_clerk(LoopbackNetwork())
+    async with clerk.up():
+        for method in (clerk.send().ask, clerk.send().ask_and_note):
+            with pytest.raises(NotPassableError, match="4 MiB"):
+                await method("give", b"x" * 20_000_000)
+        assert await clerk.send().waiting() == 0
+
+
+async def test_what_turns_out_too_large_for_the_session_fails_and_others_go_on():
+    """Whether it was posted now or before a restart; and the numbers that it had are no gap."""
+    bank, clerk = await bank_and_clerk(LoopbackNetwork(), limits=SessionLimits(message_size=100_000))
+    async with clerk.up():
+        await clerk.send().add_and_note(1)
+        await clerk.send().ask_and_note("give", "x" * 200_000)
+        await clerk.send().add_and_note(2)
+    async with bank.up(), clerk.up():
+        heard = lambda: clerk.ref._behaviour.heard  # noqa: E731
+        await until(lambda: len(heard()) == 3)
+        assert [("done", 1), ("done", 3)] == [each for each in heard() if each[0] == "done"]
+        assert any("message_size" in reason for kind, reason in heard() if kind == "not done")
+        with pytest.raises(NotPassableError, match="message_size"):
+            await clerk.send().ask("give", "x" * 200_000)
+        assert await clerk.send().add(3) == 6
+        assert await clerk.send().waiting() == 0
+        assert ledger_of(bank).total == 6
 
 
 async def test_what_a_failing_turn_has_posted_is_never_sent():

@@ -29,8 +29,8 @@ from goblins_py.actors import (
     spawn,
     timeout,
 )
-from goblins_py.errors import QueueFullError, RemoteError
-from goblins_py.lib._once import WINDOW
+from goblins_py.errors import NotPassableError, QueueFullError, RemoteError
+from goblins_py.lib._once import WINDOW, is_too_large, parts_of
 from goblins_py.locators import Sturdyref
 from goblins_py.syrup import Map, Symbol
 
@@ -41,6 +41,9 @@ _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 30.0
 _TROUBLE: Final = 200
 """Characters of a reason."""
+
+_NEVER_DONE: Final[Map[Any, Any]] = Map({0: 0})
+"""Arguments by name that no object can be called with, as the name is no text."""
 
 _log = logging.getLogger("goblins_py.lib")
 
@@ -89,9 +92,12 @@ class Outbox:
     _trouble: str | None = live()
     _pause: float = live(_FIRST_PAUSE)
     _resting: bool = live(False)
+    _left: set[int] | None = live()
+    """Requests that may have arrived: what was sent before a restart, or failed on its way."""
 
     def on_start(self, restored: bool) -> None:  # noqa: FBT001 - the vat calls it so
         """Go on with what is not answered yet."""
+        self._left = set(self._waiting)
         self._pump_soon()
 
     def post(self, method: str | Symbol, /, *args: object, **kwargs: object) -> Promise[Any]:
@@ -99,10 +105,11 @@ class Outbox:
 
         Returns:
             A promise of the answer. It does not outlive this process, but the request does.
-            It breaks with `RemoteError` if the receiver refused, or failed: then nothing was done there.
+            It breaks with `RemoteError` if the receiver refused, or failed: then nothing was done there;
+            with `NotPassableError` if it turns out that this cannot be sent.
 
         Raises:
-            QueueFullError: a thousand requests wait already.
+            QueueFullError: a thousand requests wait already. NotPassableError: it is larger than 4 MiB.
         """
         promise, resolver = make_promise()
         if self._resolvers is None:
@@ -117,7 +124,7 @@ class Outbox:
             then: gets the message `fulfill(result)` or `break_(reason)`, as a resolver does.
 
         Raises:
-            QueueFullError: a thousand requests wait already.
+            QueueFullError: a thousand requests wait already. NotPassableError: it is larger than 4 MiB.
         """
         self._add(then, method, args, Map(kwargs))
 
@@ -130,6 +137,8 @@ class Outbox:
     ) -> int:
         if len(self._waiting) >= _MAX_WAITING:
             raise QueueFullError(f"{_MAX_WAITING} requests wait for their answers already")
+        if is_too_large((args, kwargs)):
+            raise NotPassableError("a request of more than 4 MiB, or 100,000 values")
         number = self._next
         name = method if isinstance(method, Symbol) else method_symbol(method)
         self._waiting = self._waiting.set(number, spawn(Letter, name, args, kwargs, then))
@@ -158,7 +167,7 @@ class Outbox:
     def _send(self, line: _Line, number: int) -> None:
         asked = self._waiting[number].read()
         answer = send(line.once).request(self._client, (number, self._known), *asked)
-        on(answer, partial(self._answered, line, number), partial(self._not_answered, line))
+        on(answer, partial(self._answered, line, number), partial(self._failed, line, number))
 
     def _answered(self, line: _Line, number: int, answer: object) -> None:
         match answer:
@@ -172,9 +181,10 @@ class Outbox:
     def _settle(self, number: int, outcome: object, *, done: bool) -> None:
         then = self._waiting[number].then()
         self._waiting = self._waiting.delete(number)
+        (self._left or set()).discard(number)
         while self._known < self._next - 1 and self._known + 1 not in self._waiting:
             self._known += 1
-        resolver = (self._resolvers or {}).pop(number, None)
+        resolver = self._resolver(number)
         if then is not None:
             tell = send_only(then)
             tell.fulfill(outcome) if done else tell.break_(outcome)
@@ -182,7 +192,37 @@ class Outbox:
             resolver.fulfill(outcome) if done else resolver.break_(RemoteError(outcome))
         self._pump_soon()
 
+    def _resolver(self, number: int) -> Resolver[Any] | None:
+        return (self._resolvers or {}).pop(number, None)
+
     # --- trouble -----------------------------------------------------------------
+
+    def _failed(self, line: _Line, number: int, error: BaseException) -> None:
+        if number in self._waiting:
+            if isinstance(error, NotPassableError) and self._can_never_leave(number):
+                self._give_up(number, error)
+            elif self._left is not None:
+                self._left.add(number)
+        self._not_answered(line, error)
+
+    def _can_never_leave(self, number: int) -> bool:
+        """It could not be sent. It never was, if it was not tried before; or if it fails so each time.
+
+        References may pass at one time and not at another, as the peer holds more or less of ours.
+        """
+        return number not in (self._left or ()) or not any(
+            isinstance(part, Ref | Promise) for part in parts_of(self._waiting[number].read()[1:])
+        )
+
+    def _give_up(self, number: int, error: NotPassableError) -> None:
+        """Tell who waits, and send something in its place: the receiver takes no number before that one."""
+        then, resolver = self._waiting[number].then(), self._resolver(number)
+        blank = spawn(Letter, Symbol("given-up"), (), _NEVER_DONE, None)
+        self._waiting = self._waiting.set(number, blank)
+        if then is not None:
+            send_only(then).break_(f"it cannot be sent: {error}"[:_TROUBLE])
+        elif resolver is not None:
+            resolver.break_(error)
 
     def _not_answered(self, line: _Line, error: BaseException) -> None:
         """Whether it was done is not known; all that is not answered is sent again after a pause."""
