@@ -176,12 +176,15 @@ class Database:
         Args:
             most: pages to give back; 0 is all. spare: so many unused pages are left alone.
         """
-        pragma = self.connection.pragma
-        free, pages = cast("int", pragma("freelist_count")), cast("int", pragma("page_count"))
-        if free <= spare or 2 * free <= pages:
+        if not self._is_wasteful(spare):
             return False
         self.connection.execute(f"PRAGMA incremental_vacuum({most})").fetchall()
-        return cast("int", pragma("freelist_count")) <= spare
+        return not self._is_wasteful(spare)
+
+    def _is_wasteful(self, spare: int) -> bool:
+        pragma = self.connection.pragma
+        free, pages = cast("int", pragma("freelist_count")), cast("int", pragma("page_count"))
+        return free > spare and 2 * free > pages
 
     def _found(self) -> tuple[int, int] | None:
         try:
