@@ -308,6 +308,15 @@ def test_nobody_who_reads_is_no_news(folder: Path, command: tuple[str, ...]) -> 
     assert (1, "") == (done.returncode, done.stderr)
 
 
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_closed_output_is_nobody_who_listens(folder: Path, closed: int) -> None:
+    """It works all the same, and says nothing there."""
+    command = ["sh", "-c", f'exec "$@" {closed}>&-', "sh", *GOBLINS]
+    done = run("store", "info", "plain", cwd=folder, command=command)
+    assert (0, "") == (done.code, done.err)
+    assert (closed == 1) == (done.out == "")
+
+
 @pytest.mark.parametrize("error", [OSError(5, "went wrong"), ValueError("wrong"), PersistenceError("wrong")])
 def test_what_nobody_caught_is_one_line(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -241,6 +241,7 @@ def _log_to_stderr(default: int = logging.WARNING) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit, whatever happens with one line at most."""
+    _have_streams()
     try:
         try:
             goblins(prog_name="goblins")
@@ -253,6 +254,13 @@ def main() -> NoReturn:
     except (GoblinsError, OSError, ValueError) as error:
         _fail(one_line(error), ExitCode.BROKEN)
     raise AssertionError("click exits")  # pragma: no cover
+
+
+def _have_streams() -> None:
+    """What was closed before we started (`>&-`) is as if nobody listened."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", closefd=False))
 
 
 def _fail(text: str, code: ExitCode) -> NoReturn:
