@@ -15,8 +15,19 @@ from typing import Any, Final
 import trio
 
 from goblins_py.abc import Io
-from goblins_py.actors import Promise, Ref, Resolver, make_promise, on, on_sever, send, spawn, timeout
-from goblins_py.errors import ConnectFailedError
+from goblins_py.actors import (
+    Connector,
+    Promise,
+    Ref,
+    Resolver,
+    make_promise,
+    on,
+    on_sever,
+    send,
+    spawn,
+    timeout,
+)
+from goblins_py.errors import ConnectFailedError, Refusal, RemoteError
 from goblins_py.locators import Sturdyref
 from netlayers._prelay_connection import told
 
@@ -74,6 +85,7 @@ class RelayTie:
         self._on_lost = on_lost
         self._state = _State.WAITING
         self._controller: Ref[Any] | None = None
+        self._watched: Connector | None = None
         self._attempt = 0
         self._number = 0  # of attempts in all: what belongs to an earlier one is not heeded
         self._why = "not tried yet"
@@ -117,28 +129,45 @@ class RelayTie:
             return
         _log.info("registered at the relay %r", self._sturdyref.peer)
         self._state, self._controller, self._attempt = _State.TIED, controller, 0
-        on_sever(controller, partial(self._severed, number))
+        self._watch(controller)
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
             awaited[1].fulfill(controller)
 
-    def _severed(self, number: int, reason: str) -> None:
-        if number != self._number:
+    def _watch(self, controller: Ref[Any]) -> None:
+        """Once per base session, however often we register over it."""
+        connector = controller._connector
+        if connector is not None and connector is not self._watched:
+            self._watched = connector
+            on_sever(controller, partial(self._severed, connector))
+
+    def dismissed(self, reason: str) -> None:
+        """The relay says that it serves us no more; in a turn. We ask again, whether that lasts."""
+        if self._state is not _State.TIED:
             return
+        _log.warning("dismissed by the relay %r: %s", self._sturdyref.peer, reason)
         self._controller = None
+        self._on_lost(f"dismissed by the relay: {reason}")
+        self._wait(reason)
+
+    def _severed(self, connector: Connector, reason: str) -> None:
+        if connector is not self._watched:
+            return
+        self._watched = self._controller = None
         self._on_lost(f"the connection to the relay was lost: {reason}")
         if self._state is not _State.WAITING:
             self._wait(f"the connection was lost: {reason}")
 
     def _failed(self, number: int, error: BaseException) -> None:
         if number == self._number and self._state is _State.SEEKING:
-            self._wait(_with_notes(error))
+            refused = isinstance(error, RemoteError | Refusal)
+            self._wait(_with_notes(error), logging.WARNING if refused else logging.INFO)
 
-    def _wait(self, why: str) -> None:
+    def _wait(self, why: str, level: int = logging.INFO) -> None:
         self._state, self._why = _State.WAITING, why
         chance = self._io.random_bytes(1)[0] / 255
         seconds = backoff(self._attempt, chance)
-        _log.info("the relay %r: %s; again in %.1f s", self._sturdyref.peer, why, seconds)
+        _log.log(level, "the relay %r: %s; again in %.1f s", self._sturdyref.peer, why, seconds)
         self._attempt += 1
         on(self._io.start(trio.sleep, seconds), lambda _: self.seek())
 

@@ -45,6 +45,7 @@ from netlayers._prelay_watches import Watches
 __all__ = ["PrelayNetlayer", "fetch_and_spawn_prelay_netlayer", "prelay_env"]
 
 _INCOMING: Final = Symbol("incoming-session")
+_ABORT: Final = Symbol("abort")
 _STRANGER: Final = 32
 """Bytes of the designator of a peer that only dials."""
 
@@ -196,10 +197,17 @@ class PrelayNetlayer(Netlayer):
 
     # --- sessions ------------------------------------------------------------------
 
-    def _listen(self, method: object = None, session_out: object = None) -> Ref[Any]:
-        """The listener's behaviour: somebody has knocked."""
+    def _listen(self, method: object = None, argument: object = None) -> Ref[Any] | None:
+        """The listener's behaviour: somebody has knocked, or the relay is done with us."""
+        if method == _ABORT:
+            if self._tie is not None:
+                self._tie.dismissed(told(Refusal(argument)))
+            return None
         if method != _INCOMING:
-            raise NoSuchMethodError("a session listener takes incoming-session")
+            raise NoSuchMethodError("a session listener takes incoming-session and abort")
+        return self._accept(argument)
+
+    def _accept(self, session_out: object) -> Ref[Any]:
         if not isinstance(session_out, Ref):
             raise Refusal("incoming-session takes the object to deliver to")
         io, establisher = self._ready()

@@ -132,6 +132,46 @@ async def test_an_account_that_is_removed_ends_its_sessions(autojump_clock):
         assert ("bob",) == await there.vat.send(there.admin).get_accounts()
 
 
+async def test_a_client_is_told_that_its_account_was_removed(autojump_clock, caplog):
+    """Idle as it is: it is registered no more, says so in its log as a warning, and asks again in vain."""
+    async with two_on_a_relay() as (alice, bob, there, _):
+        while not (await alice.is_registered() and await bob.is_registered()):
+            await trio.sleep(0.1)
+        await there.vat.send(there.admin).remove_account("alice")
+        await trio.sleep(20)
+        assert not await alice.is_registered()
+        assert await bob.is_registered()
+        warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+        warnings = [each for each in warnings if "relay" in each]
+        assert "the account was removed" in warnings[0]
+        assert len(warnings) > 2
+
+
+async def test_a_removed_account_cannot_be_redeemed_by_who_still_holds_it(autojump_clock):
+    """A live reference to it registers nothing again."""
+    network = LoopbackNetwork()
+    async with relay(network) as there, client("mallory", network) as mallory:
+        account = await mallory.enliven(await there.account("mallory"))
+        await there.vat.send(there.admin).remove_account("mallory")
+        with pytest.raises(RemoteError, match="this account was removed"):
+            await mallory.vat.send(account)()
+
+
+async def test_what_was_passed_on_is_counted_the_same_both_ways(autojump_clock):
+    """What Bob's client has sent is what Alice's has received, and the reverse; refused is neither."""
+    async with two_on_a_relay(message_size=10_000) as (alice, bob, there, _):
+        _, sturdyref = await alice.share(Greeter, "Alice")
+        greeter = await bob.enliven(sturdyref)
+        for _ in range(20):
+            await bob.vat.send(greeter).echo(bytes(1000))
+        with pytest.raises(SessionSeveredError):
+            await bob.vat.send(greeter).echo(bytes(20_000))
+        of_alice, of_bob = [await there.statistics(name) for name in ("alice", "bob")]
+        assert 20_000 < of_bob["sent_bytes"] < 30_000
+        assert of_bob["sent_bytes"] == of_alice["received_bytes"]
+        assert of_alice["sent_bytes"] == of_bob["received_bytes"]
+
+
 def test_a_meter_allows_a_second_at_once_and_then_the_rate():
     """Numbers only: what it costs to be ahead of one's allowance."""
     now = [0.0]

@@ -47,6 +47,8 @@ class RelayAccount:
     _transport: str
 
     def __call__(self) -> Promise[Any]:
+        if self._desk.is_removed():
+            raise Refusal("this account was removed")
         if self._desk.is_used():
             raise Refusal("Already setup")
         register = self._mycapn.register

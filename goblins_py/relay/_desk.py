@@ -59,10 +59,18 @@ class Desk:
         self._legs, self._waiting = set(), {}
 
     def close(self, reason: str) -> None:
-        """The account is removed: its sessions end, and no more begin."""
+        """The account is removed: its sessions end, no more begin, and its client is told."""
         self.removed = True
         for leg in tuple(self._legs or ()):
             leg.end(reason)
+        listener, self._listener = self._listener, None
+        if listener is not None and self._yard is not None:
+            self._yard.leave(listener, self)
+            send_only(listener).abort(reason)
+
+    def is_removed(self) -> bool:
+        """Was the account removed?"""
+        return self.removed
 
     def is_used(self) -> bool:
         """Has its client registered a listener, ever?"""

@@ -65,7 +65,6 @@ class Leg:
             self.end(_text(argument), tell_out=False)
             return None
         message = self._message(method, argument)
-        self._meter.received += len(message)
         return self._pass_on(self.inward, message)
 
     def session_out(self, method: object = None, argument: object = None) -> object:
@@ -96,7 +95,13 @@ class Leg:
         if hop is None:
             raise Refusal("this session is not there yet")
         refusal = hop.refusal(len(message))
-        return hop.deliver(message) if refusal is None else self._overrun(refusal)
+        if refusal is not None:
+            return self._overrun(refusal)
+        if hop is self.inward:
+            self._meter.received += len(message)
+        else:
+            self._meter.sent += len(message)
+        return hop.deliver(message)
 
     def _slow_down(self, seconds: float, passed_on: object) -> object:
         """Answer no sooner than the account may send again. One wait at a time is enough for all."""

@@ -52,7 +52,7 @@ class Meter:
     Attributes:
         dialled, accepted: sessions.
         queued: bytes sent on and not acknowledged.
-        sent, received: bytes in all, of the account's client.
+        sent, received: bytes of the messages passed on in all, from the account's client and to it.
         aborted: sessions that were ended because of a quota.
     """
 
@@ -74,5 +74,4 @@ class Meter:
         grown = self._allowance + (now - self._counted_at) * rate
         self._counted_at = now
         self._allowance = min(float(rate), grown) - size
-        self.sent += size
         return max(0.0, -self._allowance / rate)
