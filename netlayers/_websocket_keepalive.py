@@ -6,6 +6,7 @@ nothing: TCP's keepalive finds them.
 
 from __future__ import annotations
 
+import logging
 import math
 import weakref
 from typing import Final
@@ -21,6 +22,8 @@ INTERVAL: Final = 15.0
 """Seconds. Goblins pings after 30 s of silence, and as a client gets that wrong: it must not come to it."""
 PATIENCE: Final = 60.0
 """Seconds without a word after which a peer that keeps alive, too, counts as dead."""
+
+logger = logging.getLogger(__name__)
 
 
 class Keepalive(NearOnly):
@@ -48,7 +51,7 @@ class Keepalive(NearOnly):
             # After a sleep of the machine everybody seems silent: give them a round.
             late = trio.current_time() - due > self._interval
             for connection in self._due(math.inf if late else self._patience):
-                await connection.aclose()
+                await _close(connection)
 
     def _due(self, patience: float) -> list[WebsocketConnection]:
         """Let all say something; those that are over."""
@@ -58,3 +61,10 @@ class Keepalive(NearOnly):
             group.difference_update(over_here)
             over += over_here
         return over
+
+
+async def _close(connection: WebsocketConnection) -> None:
+    try:
+        await connection.aclose()
+    except Exception:  # of one that is dead: all others are still to be looked after
+        logger.warning("a silent connection could not be closed in order", exc_info=True)

@@ -329,6 +329,23 @@ async def test_silence_of_a_peer_that_owes_us_words_ends_the_connection(autojump
         nursery.cancel_scope.cancel()
 
 
+async def test_a_silent_connection_that_cannot_be_closed_leaves_others_looked_after(autojump_clock, caplog):
+    """It is logged and forgotten."""
+    keepalive = Keepalive()
+    async with trio.open_nursery() as nursery:
+        broken, silent = BrokenConnection(), SilentConnection()
+        keepalive.add(broken, speaks=True)
+        nursery.start_soon(keepalive.run)
+        await trio.sleep(100)
+        keepalive.add(silent, speaks=True)
+        await trio.sleep(100)
+        assert silent.closed_at is not None
+        assert ["a silent connection could not be closed in order"] == [
+            each.getMessage() for each in caplog.records
+        ]
+        nursery.cancel_scope.cancel()
+
+
 class SilentConnection:
     """What the keepalive sees of a connection on which nothing ever comes."""
 
@@ -342,6 +359,13 @@ class SilentConnection:
     async def aclose(self):
         self.closed_at = trio.current_time() - self.since
         await trio.lowlevel.checkpoint()
+
+
+class BrokenConnection(SilentConnection):
+    """One whose stream fails as it is closed."""
+
+    async def aclose(self):
+        raise OSError("no such descriptor")
 
 
 async def test_connection_that_waited_too_long_is_over():
