@@ -8,10 +8,13 @@ messages. The work is done outside of turns, by `_websocket_listener` and `_webs
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import attrs
+import trio
 
 from goblins_py.abc import UNPROVED, WITHOUT_IDENTITIES, Asker, Connection, Establisher, Io, Netlayer
 from goblins_py.actors import PersistenceEnv, Promise, actor, live
@@ -31,6 +34,10 @@ __all__ = ["WebsocketNetlayer", "websocket_env"]
 
 logger = logging.getLogger(__name__)
 
+_ORIGIN: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
+)
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -78,6 +85,7 @@ class WebsocketNetlayer(Netlayer):
     trust_claims: bool = False
     _dialler: WebsocketDialler | None = live()
     _listener: WebsocketListener | None = live()
+    _watching: trio.CancelScope | None = live()
 
     def netlayer_name(self) -> str:
         """See `Netlayer.netlayer_name`."""
@@ -129,6 +137,40 @@ class WebsocketNetlayer(Netlayer):
             self._listener.context = server_context(certificate)
             logger.info("the certificate for %s was loaded again", host)
 
+    def reconfigure(
+        self,
+        *,
+        url: str | None = None,
+        pem_files: tuple[str, str] | None = None,
+        allow_origins: tuple[str, ...] | None = None,
+    ) -> None:
+        """Change what is no part of who we are; what is None stays. Sessions go on.
+
+        Args:
+            pem_files: paths as of `PemFiles`, which is the source of certificates from then on.
+
+        Raises:
+            NetlayerError: it makes no sense, or the certificate cannot be used; nothing is changed.
+        """
+        if url is not None:
+            _check_url(url)
+        for origin in allow_origins or ():
+            _read_origin(origin)
+        source = self.certificate if pem_files is None else PemFiles(*pem_files)
+        host, context = self._certified_host(url), None
+        if self._listener is not None and self.encrypted:
+            key = self._ready().key
+            source = source.prepared(key, host)
+            context = server_context(source.load(key, host))
+        self.url, self.certificate = url or self.url, source
+        self.allow_origins = self.allow_origins if allow_origins is None else allow_origins
+        if self._listener is not None:
+            self._listener.context = context
+            terms = self._listener._terms
+            door = attrs.evolve(terms.door, path=self._path(), origins=self._origins())
+            self._listener._terms = attrs.evolve(terms, door=door)
+            self._watch_certificate(self._ready().io, self._listener, self._ready().key)
+
     def statistics(self) -> Mapping[str, int]:
         """How many connections were accepted, established, refused…; see `Statistics`.
 
@@ -159,6 +201,8 @@ class WebsocketNetlayer(Netlayer):
             raise NetlayerError("the path begins with a slash")
         if self.url is not None:
             _check_url(self.url)
+        for origin in self.allow_origins:
+            _read_origin(origin)
 
     def _start_listening(
         self, io: Io, establisher: Establisher, key: DesignatorKey, *, keepalive: Keepalive
@@ -177,8 +221,16 @@ class WebsocketNetlayer(Netlayer):
             terms, establisher, self.max_connections, keepalive=keepalive, context=context
         )
         io.start(self._listener.run, tuple(sockets))
-        if self.encrypted:
-            io.start(_watch, self.certificate, self._listener, key, host)
+        self._watch_certificate(io, self._listener, key)
+
+    def _watch_certificate(self, io: Io, listener: WebsocketListener, key: DesignatorKey) -> None:
+        if not self.encrypted:
+            return
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = trio.CancelScope()
+        watch = partial(_watch, scope=self._watching)
+        io.start(watch, self.certificate, listener, key, self._certified_host())
 
     def _announced(self) -> str:
         if self.url is not None:
@@ -194,9 +246,9 @@ class WebsocketNetlayer(Netlayer):
             return self.path
         return "/" if self.url is None else read_url(self.url).path.partition("?")[0]
 
-    def _certified_host(self) -> str:
+    def _certified_host(self, url: str | None = None) -> str:
         """What a certificate has to be for: behind a proxy that passes TLS on, the name in the URL."""
-        return read_url(self.url or self._base()).host
+        return read_url(url or self.url or self._base()).host
 
     def _origins(self) -> frozenset[str]:
         """Whose pages may connect: those that are served from where we are reached, and those allowed."""
@@ -205,8 +257,7 @@ class WebsocketNetlayer(Netlayer):
         ours = [attrs.evolve(here, host=host) for host in hosts]
         if self.url is not None:
             ours.append(read_url(self.url))
-        allowed = (origin.lower().rstrip("/") for origin in self.allow_origins)
-        return frozenset([*map(origin_of, ours), *allowed])
+        return frozenset([*map(origin_of, ours), *map(_read_origin, self.allow_origins)])
 
 
 websocket_env = PersistenceEnv(WebsocketNetlayer, SelfSigned, PemFiles)
@@ -220,12 +271,28 @@ def _check_url(url: str) -> None:
         raise NetlayerError(f"url: {error}") from None
 
 
+def _read_origin(origin: str) -> str:
+    """An origin as browsers write it: scheme, host, and a port that is not the scheme's own."""
+    text = origin.lower().rstrip("/")
+    found = _ORIGIN.fullmatch(text)
+    host, port = (found["host"], int(found["port"] or 0)) if found else ("", 0)
+    if found is None or not is_reachable(host) or port > 65535:
+        raise NetlayerError(f"{origin[:80]!r} is no origin: one is written https://example.com")
+    is_default = port == _DEFAULT_PORTS.get(found["scheme"])
+    return text.removesuffix(f":{found['port']}") if is_default else text
+
+
 async def _connect(dialler: WebsocketDialler, locator: PeerLocator, asked_by: Asker | None) -> Connection:
     return await dialler.dial(locator, asked_by=asked_by)
 
 
 async def _watch(
-    source: CertificateSource, listener: WebsocketListener, key: DesignatorKey, host: str
+    source: CertificateSource,
+    listener: WebsocketListener,
+    key: DesignatorKey,
+    host: str,
+    *,
+    scope: trio.CancelScope,
 ) -> None:
     """Show a new certificate when there is one; keep the old one while there is none that is any good."""
 
@@ -237,4 +304,5 @@ async def _watch(
         else:
             logger.info("the certificate for %s has changed, and the new one is shown from now on", host)
 
-    await source.watch(renew)
+    with scope:
+        await source.watch(renew)

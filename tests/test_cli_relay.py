@@ -135,3 +135,20 @@ def wait_for(server, words):
     while words not in server.err:
         assert time.monotonic() < end, server.err
         time.sleep(0.02)
+
+
+def test_a_store_whose_account_was_no_good_takes_another(tmp_path):
+    """One that was good is kept, and that another one is ignored is said."""
+    with relaying(tmp_path) as relay:
+        make_account(tmp_path, relay.uri)
+        with serving(tmp_path, "things.py:Things", "--prelay", "@account"):
+            done = run("serve", *STORED, cwd=tmp_path)
+            assert_one_line(done.err, "Already setup")
+        make_account(tmp_path, relay.uri, "second")
+        with serving(tmp_path, *STORED) as server:
+            assert "1" == call(tmp_path, server.uri, "up")
+        make_account(tmp_path, relay.uri, "third")
+        with serving(tmp_path, *STORED) as again:
+            assert again.uri == server.uri
+            assert "--prelay is ignored" in again.err
+            assert "2" == call(tmp_path, again.uri, "up", tries=20)

@@ -8,6 +8,8 @@ import pytest
 import trustme
 
 from cli_kit import assert_one_line, run, serving
+from goblins_py import spawn_vat
+from goblins_py.cli._netlayers import NETLAYERS, Reach
 from goblins_py.locators import Sturdyref
 from websocket_kit import write_pair
 
@@ -104,6 +106,46 @@ def test_a_restart_uses_all_netlayers_that_the_store_has(tmp_path):
         assert (0, "") == again.end(signal.SIGTERM)
 
 
+def test_a_restart_changes_certificate_and_url_and_not_who_it_is(tmp_path, monkeypatch):
+    """The files that the store names may be gone by then; what is not given again stays."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    options = (*STORED, "--netlayer", "websocket", "--host", "localhost")
+    for folder in (tmp_path / "old", tmp_path / "new"):
+        folder.mkdir()
+        cert, key = write_pair(folder, "localhost", authority=authority)
+        with serving(tmp_path, *options, "--cert", cert, "--key", key) as server:
+            call(server.uri, tmp_path, "-", "up")
+        (folder / "cert.pem").unlink()
+    cert, key = write_pair(tmp_path / "new", "localhost", authority=authority)
+    with serving(tmp_path, *STORED, "--url", f"{url_of(server.uri)}/") as again:
+        assert url_of(server.uri) + "/" == url_of(again.uri)
+        assert server.uri.partition("?")[0] == again.uri.partition("?")[0]
+        assert "3" == call(again.uri, tmp_path, "-", "up")
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "word"),
+    [
+        ((), ("--insecure",), "--insecure comes too late"),
+        (("--insecure",), ("--cert", "cert.pem", "--key", "key.pem"), "--cert comes too late"),
+        ((), ("--allow-origin", "not an origin"), "is no origin"),
+        ((), ("--port", "1", "--port", "2"), "1 netlayers, but 2 ports"),
+    ],
+)
+def test_a_restart_that_cannot_change_what_it_should_says_so(tmp_path, first, then, word):
+    """In one line, and without it all is as it was."""
+    with serving(tmp_path, *STORED, "--netlayer", "websocket", *first) as server:
+        pass
+    write_pair(tmp_path, "127.0.0.1")
+    done = run("serve", *STORED, *then, cwd=tmp_path)
+    assert "" == done.out
+    assert_one_line(done.err, word)
+    with serving(tmp_path, *STORED) as again:
+        assert again.uri == server.uri
+
+
 def wait_for(server, words):
     end = time.monotonic() + 10
     while words not in server.err:
@@ -115,6 +157,15 @@ def test_url_is_announced_as_given(tmp_path):
     """Behind a reverse proxy that does TLS."""
     with serving(tmp_path, *WEBSOCKET, "--insecure", "--url", "wss://till.example/ocapn") as server:
         assert "wss://till.example/ocapn" == url_of(server.uri)
+
+
+@pytest.mark.parametrize(("url", "checks"), [(None, False), ("ws://h", False), ("wss://h", True)])
+def test_a_proxy_that_does_tls_is_no_reason_to_dial_without_checks(url, checks):
+    """`--insecure` then is about listening only."""
+    with spawn_vat() as vat:
+        reach = Reach("127.0.0.1", None, insecure=True, url=url)
+        netlayer = vat.run(NETLAYERS["websocket"].listening, reach)._behaviour
+    assert (False, checks) == (netlayer.encrypted, netlayer.verify_certificates)
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,10 @@ async def test_dialler_only_peer_has_a_designator_and_no_hints():
         ({"host": "h", "max_connections": 0}, "at least 1"),
         ({"host": "h", "path": "x"}, "begins with a slash"),
         ({"host": "h", "url": "https://h"}, "url: .*neither"),
+        ({"host": "h", "allow_origins": ("not an origin",)}, "is no origin"),
+        ({"host": "h", "allow_origins": ("example.com",)}, "is no origin"),
+        ({"host": "h", "allow_origins": ("https://example.com/page",)}, "is no origin"),
+        ({"host": "h", "allow_origins": ("https://example.com:66000",)}, "is no origin"),
         ({"host": "h", "designator_key": b"x"}, "32 random bytes"),
         ({"host": "h", "bind": "example.com"}, "IP address"),
         ({"host": "h", "site": "/nowhere/at/all"}, "no index.html"),
@@ -250,3 +254,37 @@ async def test_secrets_are_in_no_repr_and_no_log(caplog):
         await connection.aclose()
     assert "swiss" not in caplog.text
     assert "73 77 69 73 73" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        ("https://Shop.example:443/", "https://shop.example"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+    ],
+)
+async def test_origins_are_known_as_browsers_write_them(given, known):
+    """In lower case, without a port that goes without saying."""
+    async with an_io() as io:
+        assert known in set_up(io, "127.0.0.1", allow_origins=(given,))._origins()
+
+
+async def test_certificate_origins_and_url_can_be_changed_while_it_listens(tmp_path):
+    """All or nothing; who it is stays."""
+    async with an_io() as io:
+        alice = set_up(io, "localhost")
+        designator, context = alice.our_location().designator, alice._listener.context
+        cert, key = write_pair(tmp_path, "localhost")
+        with pytest.raises(NetlayerError, match="not for other"):
+            alice.reconfigure(url="wss://other.example", pem_files=(cert, key))
+        with pytest.raises(NetlayerError, match="is no origin"):
+            alice.reconfigure(url="wss://other.example", allow_origins=("*",))
+        assert (context, None) == (alice._listener.context, alice.url)
+        url = f"wss://localhost:{alice.port}/there"
+        alice.reconfigure(url=url, pem_files=(cert, key), allow_origins=("https://a.example",))
+        assert alice.certificate == PemFiles(cert, key)
+        assert (designator, url) == (alice.our_location().designator, alice.our_location().hints["url"])
+        assert "https://a.example" in alice._listener._terms.door.origins
+        bob = set_up(io, listen=False, verify_certificates=False)
+        await (await bob.connect_to(alice.our_location()).wait()).aclose()

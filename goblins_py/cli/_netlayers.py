@@ -30,7 +30,7 @@ class Reach:
     Attributes:
         host: the name or address that goes into the URI.
         port: None takes a free one.
-        insecure: without TLS, and peers are dialled without checks.
+        insecure: without TLS. Unless `url` says that a proxy does it, peers are dialled without checks.
         cert: path of a PEM file; None makes a self-signed certificate.
         key: path of its private key.
         url: what a URI says instead of host and port.
@@ -72,7 +72,7 @@ def _listening_websocket(reach: Reach) -> Ref[Any]:
         reach.port,
         url=reach.url,
         encrypted=not reach.insecure,
-        verify_certificates=not reach.insecure,
+        verify_certificates=not reach.insecure or str(reach.url).startswith("wss://"),
         certificate=SelfSigned()
         if reach.cert is None or reach.key is None
         else PemFiles(reach.cert, reach.key),

@@ -7,7 +7,7 @@ from typing import Any
 from goblins_py.actors import Ref, spawn
 from goblins_py.cli._failure import ExitCode, Failure
 from goblins_py.cli._netlayers import NETLAYERS
-from goblins_py.errors import LocatorError, NetlayerError, UnknownTransportError
+from goblins_py.errors import LocatorError, NetlayerError
 from goblins_py.locators import PeerLocator, Sturdyref
 from goblins_py.runtime import spawn_mycapn
 from netlayers import PrelayNetlayer, fetch_and_spawn_prelay_netlayer, prelay_endpoint
@@ -16,8 +16,10 @@ __all__ = [
     "PRELAY",
     "base_of",
     "has_netlayer",
+    "install_base",
     "install_prelay",
     "listening_netlayers",
+    "netlayers_of",
     "read_account",
     "spawn_dialling_mycapn",
 ]
@@ -44,28 +46,36 @@ def spawn_dialling_mycapn(peer: PeerLocator, *, insecure: bool = False) -> Ref[A
 
 
 def has_netlayer(mycapn: Ref[Any], name: str) -> bool:
-    """Has this mycapn a netlayer of that name? In a turn."""
-    try:
-        mycapn.self_location(name)
-    except UnknownTransportError:
-        return False
-    return True
+    """Has this mycapn a netlayer of that name, be it a broken one? In a turn."""
+    return name in netlayers_of(mycapn)
+
+
+def netlayers_of(mycapn: Ref[Any]) -> Any:
+    """By their names, those that are broken, too."""
+    behaviour: Any = mycapn._behaviour
+    return behaviour._netlayers
 
 
 def listening_netlayers(mycapn: Ref[Any]) -> tuple[str, ...]:
     """The names of those by which others reach us; some only dial, as for a relay. In a turn."""
-    netlayers = mycapn._behaviour._netlayers
     return tuple(
-        name for name, netlayer in netlayers.items() if getattr(netlayer._behaviour, "listen", name == PRELAY)
+        name
+        for name, netlayer in netlayers_of(mycapn).items()
+        if getattr(netlayer._behaviour, "listen", name == PRELAY)
     )
 
 
-def install_prelay(mycapn: Ref[Any], account: Sturdyref) -> None:
+def install_prelay(mycapn: Ref[Any], account: Sturdyref, *, insecure: bool = False) -> None:
     """Be reached through the relay where this account is; in a turn."""
+    install_base(mycapn, account, insecure=insecure)
+    mycapn.install_netlayer(fetch_and_spawn_prelay_netlayer(account, mycapn=mycapn))
+
+
+def install_base(mycapn: Ref[Any], account: Sturdyref, *, insecure: bool = False) -> None:
+    """See that the relay where this account is can be dialled; in a turn."""
     base = account.peer.transport
     if not has_netlayer(mycapn, base):
-        mycapn.install_netlayer(NETLAYERS[base].dialling())
-    mycapn.install_netlayer(fetch_and_spawn_prelay_netlayer(account, mycapn=mycapn))
+        mycapn.install_netlayer(NETLAYERS[base].dialling(insecure=insecure))
 
 
 def read_account(uri: str) -> Sturdyref:

@@ -19,7 +19,15 @@ from goblins_py.cli._kept import Served, explained, roots_of, served_env
 from goblins_py.cli._load import Program, check_arguments, load_program, make_env
 from goblins_py.cli._narrate import Facts, say, tell
 from goblins_py.cli._netlayers import NETLAYERS, Reach, address_of, is_loopback
-from goblins_py.cli._prelay import PRELAY, has_netlayer, install_prelay, listening_netlayers, read_account
+from goblins_py.cli._prelay import (
+    PRELAY,
+    has_netlayer,
+    install_prelay,
+    listening_netlayers,
+    netlayers_of,
+    read_account,
+)
+from goblins_py.cli._restored import change_account, change_websocket
 from goblins_py.cli._signals import reload_certificate, signals_received, until_told_to_end
 from goblins_py.cli._stores import kept_store
 from goblins_py.errors import UnknownObjectError
@@ -80,19 +88,25 @@ def check_netlayers(options: ServeOptions) -> None:
             raise Failure(ExitCode.USAGE, f"there is no netlayer {name!r}; there is {', '.join(NETLAYERS)}")
     if len(set(options.netlayers)) < len(options.netlayers):
         raise Failure(ExitCode.USAGE, "a netlayer was given twice")
-    if options.ports and len(options.ports) != len(options.listening):
-        raise Failure(ExitCode.USAGE, f"{len(options.listening)} netlayers, but {len(options.ports)} ports")
     if (options.cert is None) != (options.key is None):
         raise Failure(ExitCode.USAGE, "--cert and --key go together")
     if options.insecure and options.cert is not None:
         raise Failure(ExitCode.USAGE, "--insecure listens without TLS: there is no use for --cert")
-    understood = frozenset().union(*(NETLAYERS[name].options for name in options.listening))
+    if options.netlayers or options.store is None or not Path(options.store).exists():
+        _check_fit(options, options.listening)
+
+
+def _check_fit(options: ServeOptions, listening: Sequence[str]) -> None:
+    """See whether the options mean something to what we are reached by. Raises `Failure`."""
+    if options.ports and len(options.ports) != len(listening):
+        raise Failure(ExitCode.USAGE, f"{len(listening)} netlayers, but {len(options.ports)} ports")
+    understood = frozenset().union(*(NETLAYERS[name].options for name in listening))
+    if options.prelay is not None:
+        understood |= NETLAYERS[read_account(options.prelay).peer.transport].options & {"insecure"}
     for name in ("insecure", "cert", "key", "url", "allow_origins"):
         if getattr(options, name) and name not in understood:
             option = name.removesuffix("s").replace("_", "-")
-            raise Failure(
-                ExitCode.USAGE, f"--{option} means nothing to {', '.join(options.listening) or PRELAY}"
-            )
+            raise Failure(ExitCode.USAGE, f"--{option} means nothing to {', '.join(listening) or PRELAY}")
 
 
 def serve(options: ServeOptions) -> None:
@@ -123,6 +137,7 @@ async def _serve(options: ServeOptions, program: Program, args: tuple[object, ..
 async def _give_out(up: _Up, options: ServeOptions, program: Program) -> None:
     """Give the object out by each netlayer, in their order; print each URI as soon as it is known."""
     ways = await up.vat.run(_ways, up, options)
+    _check_fit(options, [name for name in ways if name != PRELAY])
     for name in ways:
         await up.vat.run(_install, up, name, ways, options)
     uris: list[Sturdyref] = []
@@ -192,13 +207,21 @@ def _ways(up: _Up, options: ServeOptions) -> tuple[str, ...]:
 
 
 def _install(up: _Up, netlayer: str, ways: Sequence[str], options: ServeOptions) -> None:
-    """See that mycapn has this netlayer; in a turn."""
-    if has_netlayer(up.mycapn, netlayer):
-        return
-    if netlayer == PRELAY:
-        install_prelay(up.mycapn, read_account(str(options.prelay)))
-    else:
-        up.mycapn.install_netlayer(NETLAYERS[netlayer].listening(_reach_of(options, netlayer, ways)))
+    """See that mycapn has this netlayer, with the configuration that is wanted; in a turn."""
+    account = read_account(options.prelay) if netlayer == PRELAY and options.prelay is not None else None
+    match netlayer, has_netlayer(up.mycapn, netlayer):
+        case "prelay", True if account is not None:
+            change_account(up.mycapn, account, insecure=options.insecure)
+        case "prelay", False if account is not None:
+            install_prelay(up.mycapn, account, insecure=options.insecure)
+        case _, True if netlayer not in listening_netlayers(up.mycapn):
+            raise Failure(ExitCode.USAGE, f"{options.store} has a {netlayer} netlayer that only dials")
+        case "websocket", True:
+            change_websocket(up.mycapn, _reach_of(options, netlayer, ways))
+        case _, False:
+            up.mycapn.install_netlayer(NETLAYERS[netlayer].listening(_reach_of(options, netlayer, ways)))
+        case _:
+            pass  # it goes on as it was saved
 
 
 async def _share(up: _Up, netlayer: str) -> Sturdyref:
@@ -241,6 +264,8 @@ def _notes(options: ServeOptions, up: _Up, uris: Sequence[Sturdyref]) -> Iterato
         return
     if options.args:
         yield f"--arg is ignored: {options.store} has the object already, with its state"
+    if options.prelay is not None and _account_of(up) not in {None, read_account(options.prelay)}:
+        yield f"--prelay is ignored: {options.store} has an account already"
     ways = [uri.peer.transport for uri in uris]
     for uri in (each for each in uris if each.peer.transport != PRELAY):
         host, port = address_of(uri.peer)
@@ -251,11 +276,15 @@ def _notes(options: ServeOptions, up: _Up, uris: Sequence[Sturdyref]) -> Iterato
 
 def _whereabouts(up: _Up, netlayer: str) -> str:
     """Who has not answered yet."""
-    account = up.mycapn._behaviour._netlayers[netlayer]._behaviour.account
+    account = _account_of(up) if netlayer == PRELAY else None
     if account is None:
-        return "the relay"
+        return netlayer
     host, port = address_of(account.peer)
     return f"the relay at {host}, port {port}"
+
+
+def _account_of(up: _Up) -> Sturdyref | None:
+    return cast("Sturdyref | None", netlayers_of(up.mycapn)[PRELAY]._behaviour.account)
 
 
 def _where(uri: Sturdyref) -> str:

@@ -12,6 +12,7 @@ import trio
 from goblins_py.actors import Ref
 from goblins_py.cli._failure import one_line
 from goblins_py.cli._narrate import say
+from goblins_py.cli._prelay import netlayers_of
 from goblins_py.errors import GoblinsError
 from goblins_py.runtime import OpenVat
 
@@ -57,7 +58,7 @@ async def until_told_to_end(
 
 async def reload_certificate(vat: OpenVat, mycapn: Ref[Any]) -> None:
     """Show what the certificate's files hold now, or say why not, and go on."""
-    netlayer = mycapn._behaviour._netlayers.get("websocket")
+    netlayer = netlayers_of(mycapn).get("websocket")
     if netlayer is None or not netlayer._behaviour.listen:
         say("SIGHUP: there is no certificate to be read again.", mark="note")
         return
