@@ -67,6 +67,8 @@ def test_a_past_is_kept(tmp_path: Path) -> None:
     for _ in range(3):
         with serving(tmp_path, "things.py:Things", "--store", "kept", "--history", "2") as server:
             run("call", "-", "up", cwd=tmp_path, stdin=server.uri)
+    with serving(tmp_path, "things.py:Things", "--store", "kept"):
+        pass  # who says nothing of the past keeps it
     assert 2 == len(run("store", "history", "kept", cwd=tmp_path).out.strip().splitlines()) - 1
 
 

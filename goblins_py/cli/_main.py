@@ -88,9 +88,8 @@ def goblins(context: click.Context, verbose: int) -> None:
 @click.option(
     "--history",
     type=click.IntRange(0),
-    default=0,
     metavar="N",
-    help="Keep N past states in the store. [dim]\\[0][/]",
+    help="Keep N past states in the store. [dim]\\[those that are there][/]",
 )
 @click.option("--name", metavar="NAME", help="Of the vat, in logs. [dim]\\[the actor's][/]")
 @click.option("--verbose-errors", is_flag=True, help="Tell callers class and text of what an object raises.")

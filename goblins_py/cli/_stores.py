@@ -63,12 +63,12 @@ def kind_by_name(path: str) -> str:
     return "sqlite" if Path(path).suffix in _SQLITE_NAMES else "syrup"
 
 
-def kept_store(path: str, key: str | None, passphrase: str | None, *, history: int = 0) -> AnyStore:
+def kept_store(path: str, key: str | None, passphrase: str | None, *, history: int | None = None) -> AnyStore:
     """What a vat is kept in: the store that is there, or a new one.
 
     Args:
         key, passphrase: where they are found, as in `SOURCES`; a new store is encrypted with them.
-        history: how many checkpoints it keeps.
+        history: how many checkpoints it keeps; None leaves those that are there.
 
     Raises:
         Failure: it is no store, or cannot be opened so.
