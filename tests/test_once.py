@@ -509,6 +509,44 @@ async def test_an_unlucky_request_does_not_block_those_behind_it(method, args):
         assert await clerk.send().waiting() == 0
 
 
+async def test_unlucky_requests_among_many_of_one_turn_change_nothing_in_their_order():
+    """Sent one behind the other, without waiting."""
+    bank, clerk = await bank_and_clerk(LoopbackNetwork())
+
+    def post_all():
+        outbox, me = clerk.ref._behaviour.outbox, clerk.ref
+        for amount in range(1, 31):
+            outbox.post_then(me, "add", amount)
+            outbox.post_then(
+                me, *random.Random(amount).choice([("spoil",), ("give", "unsavable"), ("fail",)])
+            )
+
+    async with bank.up(), clerk.up():
+        await clerk.vat.run(post_all)
+        await until(lambda: len(clerk.ref._behaviour.heard) == 60)
+        assert ledger_of(bank).notes == tuple(range(1, 31))
+        kinds = [kind for kind, _ in clerk.ref._behaviour.heard]
+        assert kinds == ["done", "not done"] * 30
+
+
+async def test_an_outbox_and_its_once_may_be_of_one_vat():
+    """All that is sent in one turn arrives in one churn: an unlucky request costs a pause, and no more."""
+    side = Side(LoopbackNetwork(), "both", lambda mycapn: spawn_once(spawn(Ledger)))
+
+    def wire(uri):
+        outbox = spawn_outbox(side.mycapn, uri)
+        clerk = spawn(Clerk, outbox)
+        for request in (("add", 1), ("spoil",), ("add", 2), ("fail",), ("add", 3)):
+            outbox.post_then(clerk, *request)
+        return clerk
+
+    async with side.up():
+        sturdyref = await side.vat.send(side.mycapn).register(side.ref, "loopback")
+        clerk = await side.vat.run(wire, sturdyref.uri)
+        await until(lambda: len(clerk._behaviour.heard) == 5)
+        assert ledger_of(side).notes == (1, 2, 3)
+
+
 async def test_what_is_too_large_is_not_posted():
     """Who posts it is told at once."""
     _, clerk = await bank_and_clerk(LoopbackNetwork())
