@@ -5,9 +5,11 @@ import signal
 import time
 
 import pytest
+import trustme
 
 from cli_kit import PATIENCE, assert_one_line, relaying, run, serving
 from goblins_py.locators import Sturdyref
+from websocket_kit import write_pair
 
 STORED = ("things.py:Things", "--store", "things.syrup", "--prelay", "@account")
 
@@ -152,3 +154,54 @@ def test_a_store_whose_account_was_no_good_takes_another(tmp_path):
             assert again.uri == server.uri
             assert "--prelay is ignored" in again.err
             assert "2" == call(tmp_path, again.uri, "up", tries=20)
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (("--host", "0.0.0.0"), "the name that others reach you by"),
+        (("--host", "[::]"), "the name that others reach you by"),
+        (("--netlayer", "pigeon"), "there is tcp-tls"),
+        (("--insecure",), "--insecure means nothing to tcp-tls"),
+        (("--netlayer", "websocket", "--cert", "x"), "go together"),
+    ],
+)
+def test_a_relay_that_nobody_could_reach_is_not_made(tmp_path, args, word):
+    """A usage error in one line, before there is a store."""
+    done = run("relay", "serve", "--store", "relay.syrup", *args, cwd=tmp_path)
+    assert (2, "") == (done.code, done.out)
+    assert_one_line(done.err, word)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_relay_without_tls_is_used_with_insecure_and_not_without(tmp_path):
+    """By its operator and by those who serve through it. On this machine nobody need say so."""
+    options = ("--netlayer", "websocket", "--insecure")
+    with relaying(tmp_path, *options) as relay:
+        url = Sturdyref.from_uri(relay.uri).peer.hints["url"]
+        assert url.startswith("ws://127.0.0.1:")
+        admin = relay.uri.replace("127.0.0.1", "127.0.0.1.example")
+        refused = goblins(tmp_path, "relay", "list-accounts", "-", code=3, stdin=admin)
+        assert_one_line(refused.err, "--insecure")
+        dialled = run("relay", "list-accounts", "-", "--insecure", cwd=tmp_path, stdin=admin)
+        assert "--insecure" not in dialled.err
+        make_account(tmp_path, relay.uri, "things", "--insecure")
+        with serving(tmp_path, *STORED, "--insecure") as server:
+            assert "1" == call(tmp_path, server.uri, "up")
+        assert "things" in goblins(tmp_path, "relay", "stats", "-", "--insecure", stdin=relay.uri).out
+        goblins(tmp_path, "relay", "remove-account", "-", "things", "--insecure", stdin=relay.uri)
+
+
+def test_a_relay_shows_the_certificate_that_it_is_given(tmp_path, monkeypatch):
+    """And says the URL that it is reached by."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    cert, key = write_pair(tmp_path, "localhost", authority=authority)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    options = ("--netlayer", "websocket", "--host", "localhost", "--cert", cert, "--key", key)
+    with relaying(tmp_path, *options) as relay:
+        goblins(tmp_path, "relay", "list-accounts", "-", stdin=relay.uri)
+    with relaying(
+        tmp_path, "--netlayer", "websocket", "--insecure", "--url", "wss://relay.example/"
+    ) as relay:
+        assert "wss://relay.example/" == Sturdyref.from_uri(relay.uri).peer.hints["url"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
 
 from goblins_py.actors import PersistenceEnv, Ref, spawn
+from goblins_py.cli._failure import ExitCode, Failure
 from goblins_py.locators import PeerLocator
 from netlayers import (
     PemFiles,
@@ -20,7 +21,16 @@ from netlayers import (
     websocket_env,
 )
 
-__all__ = ["NETLAYERS", "NetlayerKind", "Reach", "address_of", "is_loopback"]
+__all__ = [
+    "NETLAYERS",
+    "NetlayerKind",
+    "Reach",
+    "address_of",
+    "check_certificate",
+    "check_host",
+    "check_understood",
+    "is_loopback",
+]
 
 
 @attrs.frozen
@@ -106,6 +116,38 @@ def address_of(peer: PeerLocator) -> tuple[str, int]:
         url = urlsplit(hints["url"])
         return url.hostname or "", url.port or (443 if url.scheme == "wss" else 80)
     return hints.get("host", ""), int(hints.get("port", 0))
+
+
+def check_host(host: str | None) -> None:
+    """See whether others could dial this. Raises `Failure`."""
+    try:
+        is_none = ipaddress.ip_address((host or "localhost").strip("[]")).is_unspecified
+    except ValueError:
+        is_none = False
+    if is_none:
+        raise Failure(ExitCode.USAGE, f"--host is the name that others reach you by; {host} is none")
+
+
+def check_certificate(cert: str | None, key: str | None, *, insecure: bool) -> None:
+    """See whether these options go together. Raises `Failure`."""
+    if (cert is None) != (key is None):
+        raise Failure(ExitCode.USAGE, "--cert and --key go together")
+    if insecure and cert is not None:
+        raise Failure(ExitCode.USAGE, "--insecure listens without TLS: there is no use for --cert")
+
+
+def check_understood(options: object, understood: Container[str], by: str) -> None:
+    """See whether the netlayers know what to do with the options of websockets. Raises `Failure`.
+
+    Args:
+        options: a command line, as its class has it.
+        understood: names of options.
+        by: whose they are, in words.
+    """
+    for name in ("insecure", "cert", "key", "url", "allow_origins"):
+        if getattr(options, name, None) and name not in understood:
+            option = name.removesuffix("s").replace("_", "-")
+            raise Failure(ExitCode.USAGE, f"--{option} means nothing to {by}")
 
 
 def is_loopback(host: str) -> bool:

@@ -21,7 +21,15 @@ from goblins_py.cli._failure import ExitCode, Failure, printable
 from goblins_py.cli._json import to_json
 from goblins_py.cli._kept import Served, explained, roots_of, served_env
 from goblins_py.cli._narrate import tell
-from goblins_py.cli._netlayers import NETLAYERS, Reach, address_of
+from goblins_py.cli._netlayers import (
+    NETLAYERS,
+    Reach,
+    address_of,
+    check_certificate,
+    check_host,
+    check_understood,
+)
+from goblins_py.cli._restored import change_websocket
 from goblins_py.cli._signals import reload_certificate, signals_received, until_told_to_end
 from goblins_py.cli._stores import kept_store
 from goblins_py.locators import Sturdyref
@@ -54,6 +62,10 @@ class RelayOptions:
     netlayer: str
     host: str | None
     port: int | None
+    insecure: bool
+    cert: str | None
+    key: str | None
+    url: str | None
     store: str | None
     store_key: str | None
     store_passphrase: str | None
@@ -61,8 +73,18 @@ class RelayOptions:
 
 def serve_relay(options: RelayOptions) -> None:
     """Serve until SIGTERM or SIGINT. Raises `Failure`."""
+    _check(options)
     with explained("the relay", options.store):
         trio.run(_serve, options)
+
+
+def _check(options: RelayOptions) -> None:
+    if options.netlayer not in NETLAYERS:
+        known = ", ".join(NETLAYERS)
+        raise Failure(ExitCode.USAGE, f"there is no netlayer {options.netlayer!r}; there is {known}")
+    check_host(options.host)
+    check_certificate(options.cert, options.key, insecure=options.insecure)
+    check_understood(options, NETLAYERS[options.netlayer].options, options.netlayer)
 
 
 async def _serve(options: RelayOptions) -> None:
@@ -80,7 +102,7 @@ async def _serve(options: RelayOptions) -> None:
 
 @asynccontextmanager
 async def _bring_up(options: RelayOptions) -> AsyncIterator[tuple[OpenVat, tuple[Ref[Any], Ref[Any]]]]:
-    reach = Reach(options.host or "127.0.0.1", options.port, most=_raise_file_limit())
+    reach = _reach_of(options)
     what = f"{_WHAT} over {options.netlayer}"
 
     def roots() -> tuple[Ref[Any], ...]:
@@ -98,7 +120,21 @@ async def _bring_up(options: RelayOptions) -> AsyncIterator[tuple[OpenVat, tuple
         mycapn, desk, admin = roots_of(restored, options.store)
         if desk.what != what:
             raise Failure(ExitCode.BROKEN, f"{options.store} holds a {desk.what}, not a {what}")
+        if options.netlayer == "websocket":
+            await vat.run(change_websocket, mycapn, reach)
         yield vat, (mycapn, admin)
+
+
+def _reach_of(options: RelayOptions) -> Reach:
+    return Reach(
+        options.host or "127.0.0.1",
+        options.port,
+        insecure=options.insecure,
+        cert=options.cert,
+        key=options.key,
+        url=options.url,
+        most=_raise_file_limit(),
+    )
 
 
 def _raise_file_limit() -> int:
@@ -130,7 +166,7 @@ def _introduce(options: RelayOptions, admin: Sturdyref) -> None:
 # --- for the operator --------------------------------------------------------------------
 
 
-def ask(uri: str, method: str, *args: object, timeout: float = 30.0) -> object:
+def ask(uri: str, method: str, *args: object, insecure: bool = False, timeout: float = 30.0) -> object:
     """Send the relay's admin object a message. Raises `Failure`."""
     try:
         sturdyref = Sturdyref.from_uri(uri)
@@ -139,27 +175,27 @@ def ask(uri: str, method: str, *args: object, timeout: float = 30.0) -> object:
     if sturdyref.peer.transport not in NETLAYERS:
         transport = sturdyref.peer.transport
         raise Failure(ExitCode.UNREACHABLE, f"no netlayer for the transport {transport}")
-    return call(Request(sturdyref, (Symbol(method), *args), timeout))
+    return call(Request(sturdyref, (Symbol(method), *args), timeout, insecure))
 
 
-def print_account(uri: str, name: str, quota: Mapping[str, int]) -> None:
+def print_account(uri: str, name: str, quota: Mapping[str, int], *, insecure: bool = False) -> None:
     """Make an account; its URI is all that is printed."""
-    answer = ask(uri, "add-account", name, *([Map(quota)] if quota else []))
+    answer = ask(uri, "add-account", name, *([Map(quota)] if quota else []), insecure=insecure)
     if not isinstance(answer, Sturdyref):
         raise Failure(ExitCode.BROKEN, "that is no relay: it answered with something else than an account")
     sys.stdout.write(f"{answer.uri}\n")
 
 
-def print_accounts(uri: str, *, as_json: bool) -> None:
+def print_accounts(uri: str, *, as_json: bool, insecure: bool = False) -> None:
     """The names of all accounts, one per line."""
-    names = [str(name) for name in cast("tuple[object, ...]", ask(uri, "get-accounts"))]
+    names = [str(name) for name in cast("tuple[object, ...]", ask(uri, "get-accounts", insecure=insecure))]
     text = json.dumps(names) + "\n" if as_json else "".join(f"{printable(name)}\n" for name in names)
     sys.stdout.write(text)
 
 
-def print_statistics(uri: str, *, as_json: bool) -> None:
+def print_statistics(uri: str, *, as_json: bool, insecure: bool = False) -> None:
     """What each account uses: a table, or JSON."""
-    rows = cast("tuple[Map[str, object], ...]", ask(uri, "statistics"))
+    rows = cast("tuple[Map[str, object], ...]", ask(uri, "statistics", insecure=insecure))
     if as_json:
         sys.stdout.write(to_json(rows) + "\n")
         return

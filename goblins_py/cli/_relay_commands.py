@@ -9,12 +9,14 @@ import logging
 import rich_click as click
 
 from goblins_py.cli._arguments import read_uri, store_unlocking
-from goblins_py.cli._failure import ExitCode, Failure
 
 __all__ = ["relay"]
 
 _PANELS = {"text_markup": "rich", "text_paragraph_linebreaks": "\n\n"}
 _ADMIN = click.argument("admin", metavar="ADMIN-URI")
+_INSECURE = click.option(
+    "--insecure", is_flag=True, help="Dial ws:// anywhere, and wss:// with any certificate."
+)
 _NUMBER = click.IntRange(1)
 
 
@@ -35,6 +37,10 @@ def relay() -> None:
     "--host", metavar="HOST", help="The name or address that all clients reach it by. [dim]\\[127.0.0.1][/]"
 )
 @click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="[dim]\\[a free one][/]")
+@click.option("--insecure", is_flag=True, help="websocket: no TLS, and dial peers without checks.")
+@click.option("--cert", metavar="FILE", help="websocket: PEM certificate and chain. [dim]\\[self-signed][/]")
+@click.option("--key", metavar="FILE", help="websocket: PEM private key of the certificate.")
+@click.option("--url", metavar="URL", help="websocket: what URIs say instead: behind a reverse proxy.")
 @click.option("--store", metavar="FILE", help="Keep accounts here: the next start has them, and their URIs.")
 @store_unlocking
 def serve(**options: object) -> None:
@@ -47,15 +53,10 @@ def serve(**options: object) -> None:
 
     [cyan]goblins relay serve --host relay.example --port 8088 --store relay.syrup > admin[/]
     """
-    from goblins_py.cli._netlayers import NETLAYERS
     from goblins_py.cli._relay import RelayOptions, serve_relay
 
     _log(logging.WARNING)
-    made = RelayOptions(**options)  # type: ignore[arg-type]
-    if made.netlayer not in NETLAYERS:
-        known = ", ".join(NETLAYERS)
-        raise Failure(ExitCode.USAGE, f"there is no netlayer {made.netlayer!r}; there is {known}")
-    serve_relay(made)
+    serve_relay(RelayOptions(**options))  # type: ignore[arg-type]
 
 
 @relay.command("add-account")
@@ -68,7 +69,8 @@ def serve(**options: object) -> None:
 )
 @click.option("--queued-bytes", type=_NUMBER, metavar="N", help="Held for it by the relay. [dim]\\[8 MiB][/]")
 @click.option("--message-size", type=_NUMBER, metavar="N", help="Bytes of one message. [dim]\\[8 MiB][/]")
-def add_account(admin: str, name: str, **quota: int | None) -> None:
+@_INSECURE
+def add_account(admin: str, name: str, *, insecure: bool, **quota: int | None) -> None:
     """Make an account; print its URI, which can be used once.
 
     [bold]Example[/]
@@ -80,43 +82,46 @@ def add_account(admin: str, name: str, **quota: int | None) -> None:
 
     _log(logging.CRITICAL)
     given = {key: number for key, number in quota.items() if number is not None}
-    print_account(read_uri(admin), name, given)
+    print_account(read_uri(admin), name, given, insecure=insecure)
 
 
 @relay.command("list-accounts")
 @click.rich_config(help_config=_PANELS)
 @_ADMIN
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_accounts(admin: str, *, as_json: bool) -> None:
+@_INSECURE
+def list_accounts(admin: str, *, as_json: bool, insecure: bool) -> None:
     """Print the names of all accounts, one per line."""
     from goblins_py.cli._relay import print_accounts
 
     _log(logging.CRITICAL)
-    print_accounts(read_uri(admin), as_json=as_json)
+    print_accounts(read_uri(admin), as_json=as_json, insecure=insecure)
 
 
 @relay.command("remove-account")
 @click.rich_config(help_config=_PANELS)
 @_ADMIN
 @click.argument("name")
-def remove_account(admin: str, name: str) -> None:
+@_INSECURE
+def remove_account(admin: str, name: str, *, insecure: bool) -> None:
     """Remove an account: its sessions end, and nobody is reached by it any more."""
     from goblins_py.cli._relay import ask
 
     _log(logging.CRITICAL)
-    ask(read_uri(admin), "remove-account", name)
+    ask(read_uri(admin), "remove-account", name, insecure=insecure)
 
 
 @relay.command("stats")
 @click.rich_config(help_config=_PANELS)
 @_ADMIN
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def stats(admin: str, *, as_json: bool) -> None:
+@_INSECURE
+def stats(admin: str, *, as_json: bool, insecure: bool) -> None:
     """What each account uses now, as a table."""
     from goblins_py.cli._relay import print_statistics
 
     _log(logging.CRITICAL)
-    print_statistics(read_uri(admin), as_json=as_json)
+    print_statistics(read_uri(admin), as_json=as_json, insecure=insecure)
 
 
 def _log(default: int) -> None:

@@ -18,7 +18,15 @@ from goblins_py.cli._json import read_argument
 from goblins_py.cli._kept import Served, explained, roots_of, served_env
 from goblins_py.cli._load import Program, check_arguments, load_program, make_env
 from goblins_py.cli._narrate import Facts, say, tell
-from goblins_py.cli._netlayers import NETLAYERS, Reach, address_of, is_loopback
+from goblins_py.cli._netlayers import (
+    NETLAYERS,
+    Reach,
+    address_of,
+    check_certificate,
+    check_host,
+    check_understood,
+    is_loopback,
+)
 from goblins_py.cli._prelay import (
     PRELAY,
     has_netlayer,
@@ -36,7 +44,6 @@ from goblins_py.runtime import OpenVat, open_persistent_vat, open_vat, spawn_myc
 
 __all__ = ["ServeOptions", "check_netlayers", "serve"]
 
-_UNSPECIFIED = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - to be refused
 _AT_ONCE = 2.0
 """Seconds that a netlayer may take before it is said that we wait for it."""
 
@@ -88,10 +95,7 @@ def check_netlayers(options: ServeOptions) -> None:
             raise Failure(ExitCode.USAGE, f"there is no netlayer {name!r}; there is {', '.join(NETLAYERS)}")
     if len(set(options.netlayers)) < len(options.netlayers):
         raise Failure(ExitCode.USAGE, "a netlayer was given twice")
-    if (options.cert is None) != (options.key is None):
-        raise Failure(ExitCode.USAGE, "--cert and --key go together")
-    if options.insecure and options.cert is not None:
-        raise Failure(ExitCode.USAGE, "--insecure listens without TLS: there is no use for --cert")
+    check_certificate(options.cert, options.key, insecure=options.insecure)
     if options.netlayers or options.store is None or not Path(options.store).exists():
         _check_fit(options, options.listening)
 
@@ -103,17 +107,12 @@ def _check_fit(options: ServeOptions, listening: Sequence[str]) -> None:
     understood = frozenset().union(*(NETLAYERS[name].options for name in listening))
     if options.prelay is not None:
         understood |= NETLAYERS[read_account(options.prelay).peer.transport].options & {"insecure"}
-    for name in ("insecure", "cert", "key", "url", "allow_origins"):
-        if getattr(options, name) and name not in understood:
-            option = name.removesuffix("s").replace("_", "-")
-            raise Failure(ExitCode.USAGE, f"--{option} means nothing to {', '.join(listening) or PRELAY}")
+    check_understood(options, understood, ", ".join(listening) or PRELAY)
 
 
 def serve(options: ServeOptions) -> None:
     """Serve until SIGTERM or SIGINT. Raises `Failure`."""
-    if options.host in _UNSPECIFIED:
-        text = f"--host is the name that others reach you by; {options.host} is none"
-        raise Failure(ExitCode.USAGE, text)
+    check_host(options.host)
     program = load_program(options.target)
     try:
         args = tuple(passable(read_argument(arg)) for arg in options.args)
