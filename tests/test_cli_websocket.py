@@ -106,6 +106,16 @@ def test_a_restart_uses_all_netlayers_that_the_store_has(tmp_path):
         assert (0, "") == again.end(signal.SIGTERM)
 
 
+def test_a_restart_says_what_is_otherwise_than_its_options(tmp_path):
+    """A listener that none of them names, and that there is no TLS."""
+    options = ("--netlayer", "websocket", "--insecure", "--netlayer", "tcp-tls")
+    with serving(tmp_path, *STORED, *options):
+        pass
+    with serving(tmp_path, *STORED, "--netlayer", "websocket") as again:
+        assert "reached by tcp-tls, too" in again.err
+        assert "without TLS" in again.err
+
+
 def test_a_restart_changes_certificate_and_url_and_not_who_it_is(tmp_path, monkeypatch):
     """The files that the store names may be gone by then; what is not given again stays."""
     authority = trustme.CA()

@@ -265,12 +265,25 @@ def _notes(options: ServeOptions, up: _Up, uris: Sequence[Sturdyref]) -> Iterato
         yield f"--arg is ignored: {options.store} has the object already, with its state"
     if options.prelay is not None and _account_of(up) not in {None, read_account(options.prelay)}:
         yield f"--prelay is ignored: {options.store} has an account already"
+    yield from _surprises(options, up)
     ways = [uri.peer.transport for uri in uris]
     for uri in (each for each in uris if each.peer.transport != PRELAY):
         host, port = address_of(uri.peer)
         wanted = options.host or host, _reach_of(options, uri.peer.transport, ways).port or port
         if options.url is None and wanted != (host, port):
             yield f"--host and --port are ignored: URIs given out by {options.store} say {host}, port {port}"
+
+
+def _surprises(options: ServeOptions, up: _Up) -> Iterator[str]:
+    """What the store has otherwise than the netlayers on the command line make one expect."""
+    if not options.netlayers:
+        return
+    for name in listening_netlayers(up.mycapn):
+        if name not in (PRELAY, *options.netlayers):
+            yield f"it is reached by {name}, too: start without --netlayer to have that URI"
+    listener = netlayers_of(up.mycapn).get("websocket") if "websocket" in options.netlayers else None
+    if listener is not None and not listener._behaviour.encrypted and not options.insecure:
+        yield f"websocket is without TLS, as with --insecure: {options.store} has it so"
 
 
 def _whereabouts(up: _Up, netlayer: str) -> str:
