@@ -62,7 +62,9 @@ def goblins(context: click.Context, verbose: int) -> None:
     metavar="PORT",
     help="Of each netlayer, in their order. [dim]\\[free ones][/]",
 )
-@click.option("--insecure", is_flag=True, help="websocket: no TLS, and dial peers without checks.")
+@click.option(
+    "--insecure", is_flag=True, help="websocket: no TLS; dial peers, and the relay, without checks."
+)
 @click.option("--cert", metavar="FILE", help="websocket: PEM certificate and chain. [dim]\\[self-signed][/]")
 @click.option("--key", metavar="FILE", help="websocket: PEM private key of the certificate.")
 @click.option("--url", metavar="URL", help="websocket: what the URI says instead: behind a reverse proxy.")
