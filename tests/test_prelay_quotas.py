@@ -358,3 +358,16 @@ async def test_many_sessions_together_leave_room_in_the_base_session(autojump_cl
             promises = [bob.vat.send(each).echo(bytes(40_000)) for each in greeters for _ in range(10)]
             assert [40_000] * 50 == [len((await promise)[0]) for promise in promises]
             assert budget.used <= 50_000
+
+
+async def test_only_base_sessions_that_clients_use_may_have_much_queued(autojump_clock):
+    """Whoever has no business at the relay gets no more than at any other peer."""
+    async with two_on_a_relay() as (alice, bob, there, network), client("stranger", network) as stranger:
+        await alice.share(Greeter, "Alice")
+        await bob.share(Greeter, "Bob")
+        while not (await alice.is_registered() and await bob.is_registered()):
+            await trio.sleep(0.1)
+        await stranger.enliven(await there.account("carol"))  # it fetches, and knocks nowhere
+        switchboard = there.admin._behaviour._mycapn._behaviour._switchboard
+        queues = {session.peer.designator: session._outbox.soft for session in switchboard._pumps}
+        assert {"alice": 64 * MIB, "bob": 64 * MIB, "stranger": MIB} == queues

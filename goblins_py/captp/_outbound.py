@@ -164,7 +164,7 @@ class Outbound:
 
     def _full(self) -> QueueFullError:
         if self._outbox.full:
-            size = self._limits.queue_hard
+            size = self._outbox.hard
             return QueueFullError(f"more than {size} bytes wait for the peer: queue_hard limit")
         count = self._limits.exports
         return QueueFullError(f"the peer holds {count} things or questions of ours: exports limit")

@@ -15,23 +15,25 @@ class Outbox:
     Attributes:
         on_output: called when there is something to write where there was nothing.
         queued: bytes that have not left yet, those included that the carrier has taken.
+        soft, hard: bytes above which the peer is read no more, and nothing may be added.
     """
 
     def __init__(self, limits: SessionLimits) -> None:
         self.on_output: Callable[[], None] = _nobody
         self.queued = 0
-        self._limits = limits
+        self.soft = limits.queue_soft
+        self.hard = limits.queue_hard
         self._parts: list[bytes] = []
 
     @property
     def congested(self) -> bool:
         """Is there so much that the peer should be read no more?"""
-        return self.queued > self._limits.queue_soft
+        return self.queued > self.soft
 
     @property
     def full(self) -> bool:
         """Is there so much that nothing may be added?"""
-        return self.queued > self._limits.queue_hard
+        return self.queued > self.hard
 
     def put(self, data: bytes) -> None:
         """Add one message."""

@@ -24,10 +24,11 @@ from goblins_py.errors import (
 )
 from goblins_py.syrup import Record, Symbol
 
-__all__ = ["NO_REASON", "read_reason", "write_reason"]
+__all__ = ["NO_REASON", "printable_reason", "read_reason", "write_reason"]
 
 NO_REASON: Final = "the remote object failed and gives no reason"
 """What a Goblins object's failure is read as."""
+_LONGEST: Final = 500
 _UNTOLD: Final = "the object failed; why is in its own vat's log"
 
 _TOLD: Final[dict[type[Exception], str | None]] = {
@@ -72,3 +73,8 @@ def read_reason(reason: object) -> RemoteError:
             return RemoteError(text)
         case _:
             return RemoteError(reason)
+
+
+def printable_reason(text: str) -> str:
+    """A peer's text, fit for logs and short."""
+    return "".join([char if char.isprintable() else "?" for char in text[:_LONGEST]])

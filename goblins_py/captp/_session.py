@@ -34,6 +34,7 @@ from goblins_py.captp._outbound import Outbound
 from goblins_py.captp._outbox import Outbox
 from goblins_py.captp._peers import is_crossed
 from goblins_py.captp._probation import Probation, Way
+from goblins_py.captp._reasons import printable_reason
 from goblins_py.captp._records import DescSigEnvelope, OpAbort, OpStartSession, operation_bytes, read_record
 from goblins_py.captp._references import SessionReferences
 from goblins_py.captp._tables import Remote
@@ -43,7 +44,6 @@ from goblins_py.syrup import NEED_DATA, Decoder, Limits, Record, Symbol, Value
 
 __all__ = ["Session"]
 
-_REASON_LENGTH: Final = 500
 _DEPOSIT: Final = Symbol("deposit-gift")
 
 
@@ -215,7 +215,7 @@ class Session(Connector, HandoffSession):
                 self._start(operation)
             case OpAbort(reason=reason):
                 self._outbox.clear()  # the peer reads no more
-                self._sever(f"the peer aborted: {_printable(reason)}", crossed=is_crossed(reason))
+                self._sever(f"the peer aborted: {printable_reason(reason)}", crossed=is_crossed(reason))
             case _:
                 raise RemoteProtocolError("a record that is no operation")
 
@@ -256,6 +256,10 @@ class Session(Connector, HandoffSession):
     def queued(self) -> int:
         """Bytes that have not left yet."""
         return self._outbox.queued
+
+    def allow_queue(self, soft: int, hard: int) -> None:
+        """Have other limits than `queue_soft` and `queue_hard` from now on; in bytes."""
+        self._outbox.soft, self._outbox.hard = soft, hard
 
     @property
     def congested(self) -> bool:
@@ -391,8 +395,3 @@ class Session(Connector, HandoffSession):
     def collect(self) -> Callable[[], None]:
         """Take what we hold no more: a function that tells the peer; call it now and then."""
         return self._outbound.take_garbage()
-
-
-def _printable(text: str) -> str:
-    """A peer's text, fit for logs and short."""
-    return "".join([char if char.isprintable() else "?" for char in text[:_REASON_LENGTH]])

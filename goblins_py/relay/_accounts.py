@@ -24,10 +24,9 @@ from goblins_py.syrup import Map
 
 __all__ = ["RELAY_LIMITS", "RelayAccount", "RelayAdmin", "relay_env", "spawn_relay"]
 
-RELAY_LIMITS: Final = SessionLimits(message_size=9 * 2**20, queue_soft=64 * 2**20, queue_hard=2**30)
-"""For a relay's base sessions. Accounts share them, so they are not paused: quotas bound what is queued.
-
-The hard limit is out of reach: a message refused without an answer would be lost unnoticed."""
+RELAY_LIMITS: Final = SessionLimits(message_size=9 * 2**20)
+"""For a relay's base sessions: room for a session's message within one. More is queued only to those that
+clients use (see `Yard`); whoever has no business here gets no more than at any other peer."""
 
 _LONGEST_NAME: Final = 200
 

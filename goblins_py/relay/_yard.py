@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from weakref import WeakSet
 
 from goblins_py.abc import Io
 from goblins_py.actors import Connector, NearOnly, Ref, on_sever, spawn
+from goblins_py.captp import Session
 
 __all__ = ["Yard"]
 
 Told = Callable[[str], None]
+
+_QUEUE_SOFT: Final = 64 * 2**20
+_QUEUE_HARD: Final = 2**30
+"""Bytes that may be queued to a base session that clients or legs use: they share it, so it is not paused
+before, and a message refused without an answer would be lost unnoticed. Quotas bound what is queued."""
 
 
 class Yard(NearOnly):
@@ -34,6 +40,8 @@ class Yard(NearOnly):
             return
         if connector not in self._watches:
             self._watches[connector] = {}
+            if isinstance(connector, Session):
+                connector.allow_queue(_QUEUE_SOFT, _QUEUE_HARD)
             on_sever(ref, partial(self._severed, connector))
         self._watches[connector][key] = told
 
