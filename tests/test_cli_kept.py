@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cli_kit import assert_one_line, relaying, run, serving
+from cli_kit import PATIENCE, Terminal, assert_one_line, relaying, run, serving
 
 WORDS = "open sesame, and no one else"
 
@@ -100,3 +100,16 @@ def test_a_relay_and_the_repl_are_kept_encrypted_as_well(tmp_path: Path, words: 
     assert 0 == run(*options, cwd=tmp_path, stdin="home.keep('answer', 42)\n").code
     assert "42\n" == run(*options, cwd=tmp_path, stdin="home.get('answer')\n").out
     assert b"answer" not in (tmp_path / "home").read_bytes()
+
+
+def test_who_is_asked_for_a_passphrase_may_leave(tmp_path: Path, words: str) -> None:
+    """Ctrl-C at the prompt ends it at once."""
+    with serving(tmp_path, "things.py:Things", "--store", "kept", "--store-passphrase", words):
+        pass
+    terminal = Terminal(tmp_path, "serve", "things.py:Things", "--store", "kept")
+    try:
+        terminal.expect("Passphrase")
+        terminal.press("C")
+        assert 0 != terminal.process.wait(PATIENCE)
+    finally:
+        terminal.close()

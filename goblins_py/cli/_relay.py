@@ -15,6 +15,7 @@ import trio
 from rich.console import Console
 from rich.table import Table
 
+from goblins_py.abc import Store
 from goblins_py.actors import PersistenceEnv, Ref, spawn
 from goblins_py.cli._call import Request, call
 from goblins_py.cli._failure import ExitCode, Failure, printable
@@ -75,7 +76,10 @@ def serve_relay(options: RelayOptions) -> None:
     """Serve until SIGTERM or SIGINT. Raises `Failure`."""
     _check(options)
     with explained("the relay", options.store):
-        trio.run(_serve, options)
+        store = None
+        if options.store is not None:
+            store = kept_store(options.store, options.store_key, options.store_passphrase)
+        trio.run(_serve, options, store)
 
 
 def _check(options: RelayOptions) -> None:
@@ -87,9 +91,9 @@ def _check(options: RelayOptions) -> None:
     check_understood(options, NETLAYERS[options.netlayer].options, options.netlayer)
 
 
-async def _serve(options: RelayOptions) -> None:
+async def _serve(options: RelayOptions, store: Store | None) -> None:
     with signals_received() as signals:
-        async with _bring_up(options) as (vat, (mycapn, admin)):
+        async with _bring_up(options, store) as (vat, (mycapn, admin)):
 
             async def give_out() -> None:
                 sturdyref = cast(Sturdyref, await vat.send(mycapn).register(admin, options.netlayer))
@@ -101,7 +105,9 @@ async def _serve(options: RelayOptions) -> None:
 
 
 @asynccontextmanager
-async def _bring_up(options: RelayOptions) -> AsyncIterator[tuple[OpenVat, tuple[Ref[Any], Ref[Any]]]]:
+async def _bring_up(
+    options: RelayOptions, store: Store | None
+) -> AsyncIterator[tuple[OpenVat, tuple[Ref[Any], Ref[Any]]]]:
     reach = _reach_of(options)
     what = f"{_WHAT} over {options.netlayer}"
 
@@ -109,13 +115,12 @@ async def _bring_up(options: RelayOptions) -> AsyncIterator[tuple[OpenVat, tuple
         mycapn = spawn_mycapn(NETLAYERS[options.netlayer].listening(reach), limits=RELAY_LIMITS)
         return mycapn, spawn(Served, what), spawn_relay(mycapn, options.netlayer)
 
-    if options.store is None:
+    if store is None:
         async with open_vat("relay") as vat:
             mycapn, _, admin = await vat.run(roots)
             yield vat, (mycapn, admin)
         return
     env = PersistenceEnv(extends=[relay_env, served_env, NETLAYERS[options.netlayer].env])
-    store = kept_store(options.store, options.store_key, options.store_passphrase)
     async with open_persistent_vat(env, roots, store, name="relay") as (vat, restored):
         mycapn, desk, admin = roots_of(restored, options.store)
         if desk.what != what:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import attrs
 import trio
 
+from goblins_py.abc import Store
 from goblins_py.actors import PersistenceEnv, Ref, passable, spawn
 from goblins_py.cli._failure import ExitCode, Failure, printable
 from goblins_py.cli._json import read_argument
@@ -66,7 +67,7 @@ class ServeOptions:
     store: str | None
     store_key: str | None
     store_passphrase: str | None
-    history: int
+    history: int | None
     name: str | None
     verbose_errors: bool
 
@@ -123,12 +124,20 @@ def serve(options: ServeOptions) -> None:
     if options.store is None or not Path(options.store).exists():
         check_arguments(program, args)  # before a store is made
     with explained(options.target, options.store):
-        trio.run(_serve, options, program, args)
+        store = None if options.store is None else _store_of(options, options.store)
+        trio.run(_serve, options, program, args, store)
 
 
-async def _serve(options: ServeOptions, program: Program, args: tuple[object, ...]) -> None:
+def _store_of(options: ServeOptions, path: str) -> Store:
+    """Perhaps it has to be asked for what opens it: that is done before signals are ours."""
+    return kept_store(path, options.store_key, options.store_passphrase, history=options.history)
+
+
+async def _serve(
+    options: ServeOptions, program: Program, args: tuple[object, ...], store: Store | None
+) -> None:
     with signals_received() as signals:
-        async with _bring_up(options, program, args) as up:
+        async with _bring_up(options, program, args, store) as up:
             hung_up = partial(reload_certificate, up.vat, up.mycapn)
             await until_told_to_end(signals, partial(_give_out, up, options, program), hung_up)
 
@@ -159,7 +168,9 @@ def _print(uris: Sequence[Sturdyref]) -> None:
 
 
 @asynccontextmanager
-async def _bring_up(options: ServeOptions, program: Program, args: tuple[object, ...]) -> AsyncIterator[_Up]:
+async def _bring_up(
+    options: ServeOptions, program: Program, args: tuple[object, ...], store: Store | None
+) -> AsyncIterator[_Up]:
     made: list[Ref[Any]] = []
 
     def roots() -> tuple[Ref[Any], ...]:
@@ -168,12 +179,11 @@ async def _bring_up(options: ServeOptions, program: Program, args: tuple[object,
         return spawn_mycapn(), spawn(Served, program.name), made[0]
 
     name = options.name or program.actor.__name__
-    if options.store is None:
+    if store is None:
         async with open_vat(name, verbose=options.verbose_errors) as vat:
             mycapn, _, served = await vat.run(roots)
             yield _Up(vat, mycapn, served, restored=False)
         return
-    store = kept_store(options.store, options.store_key, options.store_passphrase, history=options.history)
     env = make_env([program.module], served_env)
     opening = open_persistent_vat(env, roots, store, name=name, verbose=options.verbose_errors)
     async with opening as (vat, restored):
