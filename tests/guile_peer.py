@@ -12,10 +12,12 @@ which skips them, or in CI fails them, if there is no Guile to be had.
 
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +55,19 @@ def why_not() -> str | None:
     if not is_complete(chroot()):
         return "no Guile Goblins here; as root on Debian: python3 tests/guile/make_chroot.py"
     return None
+
+
+def _port_of(uri: str) -> int | None:
+    """Of a URI over TCP: Goblins tells it before it listens there."""
+    found = re.search(r"port=([0-9]+)|%3A([0-9]+)", uri)
+    return int(found[1] or found[2]) if found else None
+
+
+def _listening() -> set[int]:
+    """The ports at which anybody on this machine listens; nobody is disturbed by being asked."""
+    text = "".join(path.read_text() for path in Path("/proc/net").glob("tcp*"))
+    rows = [line.split() for line in text.splitlines()]
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A"}
 
 
 class GuilePeer:
@@ -128,8 +143,14 @@ class GuilePeer:
             yield line
 
     def uris(self, timeout: float = PATIENCE) -> dict[str, str]:
-        """What server.scm serves: its objects' URIs by name."""
-        return dict(line.split(" ", 1) for line in self.lines_until("READY", timeout))
+        """What server.scm serves: its objects' URIs by name, once it listens where they say."""
+        found = dict(line.split(" ", 1) for line in self.lines_until("READY", timeout))
+        until = time.monotonic() + timeout
+        while missing := {port for uri in found.values() if (port := _port_of(uri))} - _listening():
+            if time.monotonic() > until:
+                raise GuilePeerError(f"{self.script} does not listen at {missing}")
+            time.sleep(0.05)
+        return found
 
     def results(self, timeout: float = PATIENCE) -> tuple[int, list[str]]:
         """How many checks client.scm passed, and its complaints about the others."""
