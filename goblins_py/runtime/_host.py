@@ -12,8 +12,8 @@ import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final, Protocol, TypeVar, cast
 
 import trio
@@ -21,6 +21,7 @@ import trio
 from goblins_py.abc import Store
 from goblins_py.actors import (
     Churn,
+    Delta,
     Effect,
     HandlerTurn,
     Home,
@@ -81,7 +82,9 @@ class TrioHost:
         self._wakeup = trio.Event()
         self._running = False
         self._flushables: set[Flushable] = set()
-        self._commits: deque[Churn] = deque()
+        self._deltas: list[Delta] = []
+        self._held: list[Outgoing] = []
+        self._in_store: list[Outgoing] = []
         self._saved = 0
         self._commit_wakeup = trio.Event()
         self._settled = trio.Event()
@@ -138,27 +141,16 @@ class TrioHost:
 
     async def wait(self, promise: object) -> object:
         """Wait for a promise of this vat; in any trio task, of any thread."""
-        token = trio.lowlevel.current_trio_token()
-        here = threading.get_ident()
-        done = trio.Event()
-        outcomes: list[Outcome] = []
-
-        def told(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            if threading.get_ident() == here:
-                done.set()
-            else:
-                _soon(token, done)
-
-        leave = listen_outside(cast("Promise[object]", promise), told)
+        waiter = _Waiter()
+        leave = listen_outside(cast("Promise[object]", promise), waiter.told)
         if self.on_own_thread:
             self.run_pending()  # what was sent so far leaves now: this task waits, and the loop need not
         try:
-            await done.wait()
+            outcome = await waiter.wait()
         except BaseException:
             leave()
             raise
-        return unwrap(outcomes[0])
+        return unwrap(outcome)
 
     def wait_blocking(self, promise: object, timeout: float | None) -> object:
         if threading.get_ident() == self._thread:
@@ -196,11 +188,12 @@ class TrioHost:
 
     async def _loop(self) -> None:
         while True:
-            if not self.vat.busy and not self._flushables:
+            if self.vat.busy or self._flushables:
+                await trio.lowlevel.checkpoint()
+            else:
                 await self._wakeup.wait()
             self._wakeup = trio.Event()
             self.run_pending()
-            await trio.lowlevel.checkpoint()
 
     def feed(self, items: Iterable[Effect]) -> None:
         """Post what came from a peer and run what follows, without a detour over the loop."""
@@ -226,9 +219,10 @@ class TrioHost:
                     self._release(churn)
                 if time.perf_counter() > until:
                     break
-            flushables, self._flushables = self._flushables, set()
-            for flushable in flushables:
-                flushable.flush()
+            if self._flushables:
+                flushables, self._flushables = self._flushables, set()
+                for flushable in flushables:
+                    flushable.flush()
         finally:
             self._running = False
         if self.vat.busy:
@@ -243,25 +237,35 @@ class TrioHost:
     @property
     def crowded(self) -> bool:
         """Should nobody bring more work just now?"""
-        return len(self._commits) > _BACKLOG or self.vat.backlog > _BACKLOG
+        return self._is_behind or self.vat.backlog > _BACKLOG
+
+    @property
+    def _is_behind(self) -> bool:
+        """Is the disk too slow for what is saved?"""
+        return len(self._deltas) > _BACKLOG or len(self._held) > _BACKLOG
 
     async def room(self) -> None:
         """Wait until more work may be brought."""
         while self.crowded:
             await trio.lowlevel.checkpoint()
-            if len(self._commits) > _BACKLOG:
+            if self._is_behind:
                 await self._settled.wait()
 
     # --- output commit -----------------------------------------------------------------
 
     def _release(self, churn: Churn) -> None:
+        outbox, delta = churn.outbox, churn.delta
         if self.failed is not None:
             return
-        if self._store is None or (churn.delta is None and self._settled.is_set()):
-            self.release(churn.outbox)
+        if delta is not None and self._store is not None:
+            self._deltas.append(delta)
+        elif self._settled.is_set():
+            if outbox:
+                self.release(outbox)
             return
-        self._commits.append(churn)
-        self._settled = trio.Event() if self._settled.is_set() else self._settled
+        self._held += outbox
+        if self._settled.is_set():
+            self._settled = trio.Event()
         self._commit_wakeup.set()
 
     async def commit_forever(self) -> None:
@@ -274,7 +278,7 @@ class TrioHost:
             await self._commit_wakeup.wait()
             self._commit_wakeup = trio.Event()
             try:
-                while self._commits:
+                while self._deltas or self._held:
                     await self._commit_batch()
             except Exception as error:
                 self.failed = error
@@ -283,12 +287,23 @@ class TrioHost:
             finally:
                 self._settled.set()
 
+    async def _commit_batch(self) -> None:
+        """All that has come so far; what comes while the disk works is the next batch."""
+        deltas, self._deltas = self._deltas, []
+        self._in_store, self._held = self._held, []
+        if deltas and self._store is not None:
+            await self._store.commit(deltas)
+            self._saved += len(deltas)
+        durable, self._in_store = self._in_store, []
+        self.release(durable)
+        self.run_pending()
+
     def end(self) -> None:
         """Close the vat; what is not durable by now is never released, and who waits for it is told."""
         reason = self.vat.closed_error()
-        while self._commits:
-            for lost in self._commits.popleft().outbox:
-                lost.drop(reason)
+        lost, self._in_store, self._held, self._deltas = self._in_store + self._held, [], [], []
+        for outgoing in lost:
+            outgoing.drop(reason)
         self.release(self.vat.close())
 
     async def tidy_forever(self) -> None:
@@ -305,17 +320,6 @@ class TrioHost:
                 next_gc = trio.current_time() + max(_FULL_GC, _GC_SHARE * _collect_all())
             if self.vat.keeper is not None and self.vat.keeper.tidy():
                 self.vat.post(HandlerTurn(_nothing, ()))
-
-    async def _commit_batch(self) -> None:
-        batch = list(self._commits)
-        deltas = [churn.delta for churn in batch if churn.delta is not None]
-        if deltas and self._store is not None:
-            await self._store.commit(deltas)
-            self._saved += len(deltas)
-        for churn in batch:
-            self._commits.popleft()
-            self.release(churn.outbox)
-        self.run_pending()
 
     async def settle(self) -> None:
         """Wait until the vat is quiet and all of it is durable and released; or the store has failed."""
@@ -344,8 +348,41 @@ def _collect_all() -> float:
     return time.perf_counter() - started
 
 
-def _soon(token: trio.lowlevel.TrioToken, event: trio.Event) -> None:
-    try:
-        token.run_sync_soon(event.set)
-    except trio.RunFinishedError:
-        return  # nobody waits any more
+class _Waiter:
+    """One trio task that waits for one outcome. Leaner than an event: there are as many as messages."""
+
+    __slots__ = ("_is_asleep", "_outcome", "_task", "_thread", "_token")
+
+    def __init__(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        self._task = trio.lowlevel.current_task()
+        self._thread = threading.get_ident()
+        self._outcome: Outcome | None = None
+        self._is_asleep = False
+
+    def told(self, outcome: Outcome) -> None:
+        """Any thread."""
+        if threading.get_ident() == self._thread:
+            self._wake(outcome)
+            return
+        with suppress(trio.RunFinishedError):  # then nobody waits any more
+            self._token.run_sync_soon(self._wake, outcome)
+
+    def _wake(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        if self._is_asleep:
+            self._is_asleep = False
+            trio.lowlevel.reschedule(self._task)
+
+    async def wait(self) -> Outcome:
+        """A checkpoint, also if it is there."""
+        if self._outcome is None:
+            self._is_asleep = True
+            await trio.lowlevel.wait_task_rescheduled(self._give_up)
+        else:
+            await trio.lowlevel.checkpoint()
+        return cast("Outcome", self._outcome)
+
+    def _give_up(self, raise_cancel: object) -> trio.lowlevel.Abort:
+        self._is_asleep = False
+        return trio.lowlevel.Abort.SUCCEEDED
