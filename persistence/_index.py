@@ -80,9 +80,7 @@ class Index:
         """Take note of a record that is in the file, after all others."""
         match op:
             case Put(key, extent):
-                self._supersede(key)
-                self.extents[key] = extent
-                self.live += extent.length
+                self.put(key, extent)
             case Drop(slots):
                 for slot in slots:
                     self._supersede(slot)
@@ -90,6 +88,12 @@ class Index:
                 self.last = checkpoint
                 self._marks.append(_Mark(checkpoint))
                 self._forget_marks()
+
+    def put(self, key: int, extent: Extent) -> None:
+        """The record of `key` is there; as `apply`."""
+        self._supersede(key)
+        self.extents[key] = extent
+        self.live += extent.length
 
     def _supersede(self, key: int) -> None:
         old = self.extents.pop(key, None)

@@ -18,7 +18,7 @@ from goblins_py.errors import PersistenceError, StoreCorruptError
 from persistence._facts import Checkpoint, Progress, StoreFacts
 from persistence._files import FileLayer
 from persistence._frames import HEAD_SIZE, TORN, FileHeader, JournalView
-from persistence._index import Drop, Extent, Index, Put, Stamp
+from persistence._index import Drop, Extent, Index, Stamp
 from persistence._records import (
     GRAPH_KEY,
     CheckpointRecord,
@@ -27,7 +27,7 @@ from persistence._records import (
     RecordError,
     RecordReader,
     RemovedRecord,
-    next_record,
+    records_in,
 )
 from persistence._sealing import Plain, Sealed, Secret, UnsealError, Vault
 
@@ -131,15 +131,22 @@ class _Reader:
     def _apply_frame(self, payload: bytes, base: int) -> None:
         """Apply the records of one frame, whose payload is at `base` of the file."""
         position, is_last = 0, None
+        unseal, read, contents = self.file.cipher.unseal, self.records.read, self.contents
         try:
-            while position < len(payload) and not self.is_there:
+            for start, stored in records_in(payload):
                 if is_last:
                     raise RecordError("a record behind the last one of its commit")
-                start, stop = next_record(payload, position)
-                stored, offset = payload[start:stop], base + start
-                record, is_last = self.file.cipher.unseal(stored, offset)
-                self._apply(record, Extent(offset, len(stored), crc32(stored)))
-                position = stop
+                offset = base + start
+                data, is_last = unseal(stored, offset)
+                record, extent = read(data), Extent(offset, len(stored), crc32(stored))
+                if type(record) is PortraitRecord:
+                    contents.portraits[record.slot] = record.portrait
+                    contents.index.put(record.slot, extent)
+                else:
+                    self._apply(record, extent)
+                if self.is_there:
+                    break
+                position = start + len(stored)
         except (RecordError, UnsealError) as error:
             raise StoreCorruptError(f"the store is damaged: {error}", base + position) from None
         if is_last is False and not self.is_there:
@@ -147,12 +154,9 @@ class _Reader:
         if self.contents.graph is None:
             raise StoreCorruptError("the store is damaged: it starts without a vat id", base)
 
-    def _apply(self, data: bytes, extent: Extent) -> None:
+    def _apply(self, record: Graph | RemovedRecord | CheckpointRecord, extent: Extent) -> None:
         contents = self.contents
-        match self.records.read(data):
-            case PortraitRecord(slot, portrait):
-                contents.portraits[slot] = portrait
-                contents.index.apply(Put(slot, extent))
+        match record:
             case RemovedRecord(slots):
                 for slot in slots:
                     contents.portraits.pop(slot, None)
@@ -163,7 +167,7 @@ class _Reader:
                 self.is_there = number == self.at
             case Graph() as graph:
                 contents.graph = graph
-                contents.index.apply(Put(GRAPH_KEY, extent))
+                contents.index.put(GRAPH_KEY, extent)
 
 
 # --- without taking the store ---------------------------------------------------

@@ -45,5 +45,5 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
     return cast("_T", await trio.lowlevel.wait_task_rescheduled(_not_now))
 
 
-def _not_now(raise_cancel: object) -> trio.lowlevel.Abort:
+def _not_now(_raise_cancel: object) -> trio.lowlevel.Abort:
     return trio.lowlevel.Abort.FAILED

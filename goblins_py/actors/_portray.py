@@ -39,12 +39,12 @@ from goblins_py.errors import (
 )
 from goblins_py.syrup import Leaf, Map, Null, Record, Symbol, Tagged
 
-__all__ = ["Depicter", "Reviver", "last_of", "record"]
+__all__ = ["PLAIN", "Depicter", "Reviver", "last_of", "record"]
 
 MAX_DEPTH: Final = 128
 """Levels of nesting in one written field; less than what stores read back."""
 
-_PLAIN: Final = frozenset({bool, int, float, str, bytes, Symbol})
+PLAIN: Final = frozenset({bool, int, float, str, bytes, Symbol})
 _NAN: Final = nan
 """The only one that is written: Python holds two of them for two members of a set, and Syrup for one."""
 _VOID: Final = Record(Symbol("void"), ())
@@ -114,7 +114,7 @@ class Depicter:
     def depict(self, value: Any) -> object:
         """The Syrup value. Raises `NotPortrayableError`, without any value in its text."""
         kind = type(value)
-        if kind in _PLAIN:
+        if kind in PLAIN:
             return value if value == value else _NAN  # noqa: PLR0124 - only NaN differs from itself
         if isinstance(value, Ref):
             return self._reference(value)
@@ -257,7 +257,7 @@ class Reviver:
     def revive(self, written: Any) -> object:
         """The state value. Raises `StoreCorruptError`, `UnknownObjectError`, `VersionMismatchError`."""
         kind = type(written)
-        if kind in _PLAIN:
+        if kind in PLAIN:
             return written
         if kind is tuple:
             return tuple(self.revive(item) for item in written)
