@@ -139,7 +139,7 @@ class _Reader:
                 offset = base + start
                 data, is_last = unseal(stored, offset)
                 record, extent = read(data), Extent(offset, len(stored), crc32(stored))
-                if type(record) is PortraitRecord:
+                if isinstance(record, PortraitRecord):
                     contents.portraits[record.slot] = record.portrait
                     contents.index.put(record.slot, extent)
                 else:

@@ -150,10 +150,11 @@ class GraphKeeper(Keeper):
         return outline
 
     def take_delta(self) -> Delta | None:
-        self._durables.listen_elsewhere()
-        self._portray_settled()
-        self._portray_stale()
-        self.neighbours.prepare_release()
+        if self._durables.has_news or self._stale or self.neighbours.registry is not None:
+            self._durables.listen_elsewhere()
+            self._portray_settled()
+            self._portray_stale()
+            self.neighbours.prepare_release()
         removed = self._take_gone() if self._slots.gone else _NOTHING
         if not self._changed and not removed and self._first is None:
             return None

@@ -17,7 +17,7 @@ from goblins_py.actors._crossroads import Junction
 from goblins_py.actors._methods import SUSPENDED, Resume, SuspendedMethod
 from goblins_py.actors._outgoing import Outgoing, Posting
 from goblins_py.actors._portrait import Delta
-from goblins_py.actors._promise import Answering, Broken, Listen, Message, Resolve
+from goblins_py.actors._promise import Answering, Broken, Message, Resolve
 from goblins_py.actors._report import report_failure, report_unheard, without_traceback
 from goblins_py.actors._turn import Effect, Host, Turn, Work, entered
 from goblins_py.actors._vat_turn import VatTurn
@@ -125,15 +125,11 @@ class Vat(Junction):
         queue = self.queue
         if self._inbox and (not queue or self.keeper is None):  # a churn that was cut does not starve others
             self._begin_churn(self._inbox.popleft())
-        while True:
-            while queue and max_turns > 0:
-                max_turns -= 1
-                self._run_turn(queue.popleft())
-            if queue and self.keeper is not None:
-                return None
-            if queue or not self._inbox or type(self._inbox[0]) is not Listen:
-                break
-            self._inbox.popleft().commit(self)  # it only waits for what was sent: no churn by itself
+        while queue and max_turns > 0:
+            max_turns -= 1
+            self._run_turn(queue.popleft())
+        if queue and self.keeper is not None:
+            return None
         if self.unheard:
             self._report_unheard()
         delta = None if self.keeper is None else self.keeper.take_delta()  # first: it may add to the outbox

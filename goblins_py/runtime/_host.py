@@ -13,7 +13,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Final, Protocol, TypeVar, cast
 
 import trio
@@ -30,10 +29,12 @@ from goblins_py.actors import (
     Promise,
     Vat,
     listen_outside,
+    settled,
     unwrap,
 )
 from goblins_py.errors import ActorError
 from goblins_py.runtime._io import VatIo
+from goblins_py.runtime._waiting import Waiter
 
 __all__ = ["Flushable", "TrioHost"]
 
@@ -141,16 +142,34 @@ class TrioHost:
 
     async def wait(self, promise: object) -> object:
         """Wait for a promise of this vat; in any trio task, of any thread."""
-        waiter = _Waiter()
-        leave = listen_outside(cast("Promise[object]", promise), waiter.told)
-        if self.on_own_thread:
+        sought = cast("Promise[object]", promise)
+        if not self.on_own_thread:
+            waiter = Waiter(trio.lowlevel.current_trio_token())
+            leave = listen_outside(sought, waiter.told)
+        else:
+            waiter = Waiter(self._token)
             self.run_pending()  # what was sent so far leaves now: this task waits, and the loop need not
+            if self._is_promised(sought, waiter):
+                return unwrap(await waiter.wait())
+            leave = listen_outside(sought, waiter.told)
+            self.run_pending()
         try:
             outcome = await waiter.wait()
         except BaseException:
             leave()
             raise
         return unwrap(outcome)
+
+    def _is_promised(self, promise: Promise[object], waiter: Waiter) -> bool:
+        """It needs no churn to learn of what has settled: it is told when all until now is durable."""
+        waiter.expected = found = settled(promise, self.vat)
+        if found is None or self.failed is not None:
+            return False
+        if self._settled.is_set():
+            waiter.release()
+        else:
+            self._held.append(waiter)
+        return True
 
     def wait_blocking(self, promise: object, timeout: float | None) -> object:
         if threading.get_ident() == self._thread:
@@ -346,43 +365,3 @@ def _collect_all() -> float:
     started = time.perf_counter()
     gc.collect()
     return time.perf_counter() - started
-
-
-class _Waiter:
-    """One trio task that waits for one outcome. Leaner than an event: there are as many as messages."""
-
-    __slots__ = ("_is_asleep", "_outcome", "_task", "_thread", "_token")
-
-    def __init__(self) -> None:
-        self._token = trio.lowlevel.current_trio_token()
-        self._task = trio.lowlevel.current_task()
-        self._thread = threading.get_ident()
-        self._outcome: Outcome | None = None
-        self._is_asleep = False
-
-    def told(self, outcome: Outcome) -> None:
-        """Any thread."""
-        if threading.get_ident() == self._thread:
-            self._wake(outcome)
-            return
-        with suppress(trio.RunFinishedError):  # then nobody waits any more
-            self._token.run_sync_soon(self._wake, outcome)
-
-    def _wake(self, outcome: Outcome) -> None:
-        self._outcome = outcome
-        if self._is_asleep:
-            self._is_asleep = False
-            trio.lowlevel.reschedule(self._task)
-
-    async def wait(self) -> Outcome:
-        """A checkpoint, also if it is there."""
-        if self._outcome is None:
-            self._is_asleep = True
-            await trio.lowlevel.wait_task_rescheduled(self._give_up)
-        else:
-            await trio.lowlevel.checkpoint()
-        return cast("Outcome", self._outcome)
-
-    def _give_up(self, raise_cancel: object) -> trio.lowlevel.Abort:
-        self._is_asleep = False
-        return trio.lowlevel.Abort.SUCCEEDED
