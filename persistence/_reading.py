@@ -14,16 +14,16 @@ from zlib import crc32
 import attrs
 
 from goblins_py.abc import Portrait, Snapshot
+from goblins_py.actors import without_gc
 from goblins_py.errors import PersistenceError, StoreCorruptError
 from persistence._facts import Checkpoint, Progress, StoreFacts
 from persistence._files import FileLayer
 from persistence._frames import HEAD_SIZE, TORN, FileHeader, JournalView
-from persistence._index import Drop, Extent, Index, Stamp
+from persistence._index import Drop, Index, Packed, Stamp, packed
 from persistence._records import (
     GRAPH_KEY,
     CheckpointRecord,
     Graph,
-    PortraitRecord,
     RecordError,
     RecordReader,
     RemovedRecord,
@@ -94,7 +94,8 @@ def read_contents(
         StoreCorruptError: damaged. PersistenceError: there is no such checkpoint.
     """
     reader = _Reader(file, Contents(Index(keep), len(file.header.line)), at)
-    reader.read_all(progress)
+    with without_gc():
+        reader.read_all(progress)
     if at is not None and not reader.is_there:
         known = ", ".join(str(each.number) for each in reader.contents.checkpoints)
         raise PersistenceError(f"the store has no checkpoint {at}; it has {known or 'none'}")
@@ -131,17 +132,18 @@ class _Reader:
     def _apply_frame(self, payload: bytes, base: int) -> None:
         """Apply the records of one frame, whose payload is at `base` of the file."""
         position, is_last = 0, None
-        unseal, read, contents = self.file.cipher.unseal, self.records.read, self.contents
+        contents = self.contents
+        unseal, read, put = self.file.cipher.unseal, self.records.read, contents.index.put
         try:
             for start, stored in records_in(payload):
                 if is_last:
                     raise RecordError("a record behind the last one of its commit")
                 offset = base + start
                 data, is_last = unseal(stored, offset)
-                record, extent = read(data), Extent(offset, len(stored), crc32(stored))
-                if isinstance(record, PortraitRecord):
-                    contents.portraits[record.slot] = record.portrait
-                    contents.index.put(record.slot, extent)
+                record, extent = read(data), packed(offset, len(stored), crc32(stored))
+                if isinstance(record, tuple):
+                    slot, contents.portraits[slot] = record  # from left to right
+                    put(slot, extent)
                 else:
                     self._apply(record, extent)
                 if self.is_there:
@@ -154,7 +156,7 @@ class _Reader:
         if self.contents.graph is None:
             raise StoreCorruptError("the store is damaged: it starts without a vat id", base)
 
-    def _apply(self, record: Graph | RemovedRecord | CheckpointRecord, extent: Extent) -> None:
+    def _apply(self, record: Graph | RemovedRecord | CheckpointRecord, extent: Packed) -> None:
         contents = self.contents
         match record:
             case RemovedRecord(slots):
@@ -195,7 +197,8 @@ def facts(file: Unlocked, progress: Progress | None = None) -> StoreFacts:
     """
     contents = read_contents(file, progress=progress)
     size = file.files.size(file.handle)
-    sizes = {slot: extent.length for slot, extent in contents.index.extents.items() if slot != GRAPH_KEY}
+    sizes = contents.index.lengths()
+    sizes.pop(GRAPH_KEY, None)
     encryption = file.vault.how.split(b" ")[0].decode()
     return StoreFacts(
         kind="syrup",

@@ -15,7 +15,7 @@ keeps Syrup. No text of an error holds anything of a state.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple, TypeAlias, TypeGuard
+from typing import Final, TypeAlias, TypeGuard
 
 import attrs
 
@@ -70,13 +70,6 @@ class Graph:
     roots: tuple[int, ...]
 
 
-class PortraitRecord(NamedTuple):
-    """The object at `slot`, from now on."""
-
-    slot: int
-    portrait: Portrait
-
-
 @attrs.frozen
 class RemovedRecord:
     """Nothing is at these slots from now on."""
@@ -109,6 +102,9 @@ class Change:
     portraits: Mapping[int, Portrait]
     removed: frozenset[int]
 
+
+PortraitRecord: TypeAlias = tuple[int, Portrait]
+"""The object at a slot, from now on. A plain tuple: a large store has as many as objects."""
 
 AnyRecord: TypeAlias = Graph | PortraitRecord | RemovedRecord | CheckpointRecord
 
@@ -201,6 +197,8 @@ class RecordReader:
 
     def __init__(self) -> None:
         self._decoder = Decoder(_LIMITS)
+        self._portrait: object = _PORTRAIT
+        self._names: dict[str, str] = {}
 
     def read(self, data: bytes) -> AnyRecord:
         """The record that these bytes, all of them, are.
@@ -208,22 +206,6 @@ class RecordReader:
         Raises:
             RecordError: they are none, or its fields are not what they must be.
         """
-        value = self._decode(data)
-        if not isinstance(value, Record):
-            raise RecordError("not a record")
-        label, fields = value.label, value.fields
-        if label == _PORTRAIT and len(fields) == _PORTRAIT_FIELDS:  # nearly all are
-            return _portrait_record(*fields)
-        match label, fields:
-            case label, (vat_id, version, roots) if label == _GRAPH:
-                return _graph(vat_id, version, roots)
-            case label, (slots,) if label == _REMOVED and _are_slots(slots):
-                return RemovedRecord(slots)
-            case label, (number, time) if label == _CHECKPOINT and _is_count(number) and _is_count(time):
-                return CheckpointRecord(number, time)
-        raise RecordError("a record that stores do not have")
-
-    def _decode(self, data: bytes) -> object:
         decoder = self._decoder
         start = decoder.offset
         try:
@@ -235,15 +217,39 @@ class RecordReader:
         if value is NEED_DATA or not decoder.at_border():
             self._decoder = Decoder(_LIMITS)
             raise RecordError("not one whole Syrup value")
-        return value
+        if type(value) is not Record:
+            raise RecordError("not a record")
+        label = value.label
+        if label is not self._portrait and label != _PORTRAIT:
+            return _rare_record(label, value.fields)
+        self._portrait = label  # nearly all are: the next one's will be the very same
+        slot, name, version, state = _portrait_fields(value.fields)
+        return slot, Portrait(self._names.setdefault(name, name), version, state)  # few names, many objects
 
 
-def _portrait_record(slot: object, name: object, version: object, state: object) -> PortraitRecord:
+def _rare_record(label: object, fields: tuple[object, ...]) -> AnyRecord:
+    match label, fields:
+        case label, (vat_id, version, roots) if label == _GRAPH:
+            return _graph(vat_id, version, roots)
+        case label, (slots,) if label == _REMOVED and _are_slots(slots):
+            return RemovedRecord(slots)
+        case label, (number, time) if label == _CHECKPOINT and _is_count(number) and _is_count(time):
+            return CheckpointRecord(number, time)
+    raise RecordError("a record that stores do not have")
+
+
+def _portrait_fields(fields: tuple[object, ...]) -> tuple[int, str, int, Map[str, object]]:
+    if len(fields) != _PORTRAIT_FIELDS:
+        raise RecordError("a record that stores do not have")
+    slot, name, version, state = fields
     if type(slot) is not int or type(version) is not int or type(name) is not str or slot < 0 or version < 0:
         raise RecordError("a portrait with fields of the wrong kind")
-    if not _is_state(state):
+    if type(state) is not Map:
         raise RecordError("a portrait whose state is not fields with names")
-    return PortraitRecord(slot, Portrait(name, version, state))
+    for key in state:
+        if type(key) is not str:
+            raise RecordError("a portrait whose state is not fields with names")
+    return slot, name, version, state
 
 
 def _graph(vat_id: object, version: object, roots: object) -> Graph:
@@ -254,15 +260,6 @@ def _graph(vat_id: object, version: object, roots: object) -> Graph:
 
 def _is_count(value: object) -> TypeGuard[int]:
     return type(value) is int and value >= 0
-
-
-def _is_state(value: object) -> TypeGuard[Map[str, object]]:
-    if type(value) is not Map:
-        return False
-    for key in value:  # noqa: SIM110 - a generator for each of many objects takes longer
-        if type(key) is not str:
-            return False
-    return True
 
 
 def _are_slots(value: object) -> TypeGuard[tuple[int, ...]]:
@@ -297,12 +294,19 @@ def next_record(payload: bytes, position: int) -> tuple[int, int]:
 
 
 def records_in(payload: bytes) -> Iterator[tuple[int, bytes]]:
-    """All records of a payload, and where each starts in it.
+    """All records of a payload, and where each starts in it; as `next_record`, for all of a large file.
 
     Raises:
         RecordError: something in it is no byte string.
     """
-    position = 0
-    while position < len(payload):
-        start, position = next_record(payload, position)
-        yield start, payload[start:position]
+    decoder = Decoder(_LIMITS)
+    decoder.feed(payload)
+    try:
+        while (record := decoder.next_value()) is not NEED_DATA:
+            if type(record) is not bytes:
+                raise RecordError("no record where one must start")
+            yield decoder.offset - len(record), record
+    except SyrupDecodeError:
+        raise RecordError("no record where one must start") from None
+    if not decoder.at_border():
+        raise RecordError("a record that is longer than its frame")

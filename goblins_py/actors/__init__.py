@@ -1,6 +1,7 @@
 """Actors and vats: references, promises, state, turns, churns, portraits. No I/O, no event loop."""
 
 from goblins_py.actors._behaviour import actor, become, live, value
+from goblins_py.actors._bulk import without_gc
 from goblins_py.actors._dormant import LostReferenceError, dormant_ref
 from goblins_py.actors._environment import PersistenceEnv, persistent_name
 from goblins_py.actors._far import PersistenceRegistry
@@ -127,4 +128,5 @@ __all__ = [
     "unwrap",
     "upgrade",
     "value",
+    "without_gc",
 ]
