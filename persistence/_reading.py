@@ -132,14 +132,14 @@ class _Reader:
     def _apply_frame(self, payload: bytes, base: int) -> None:
         """Apply the records of one frame, whose payload is at `base` of the file."""
         position, is_last = 0, None
-        contents = self.contents
+        contents, is_plain = self.contents, isinstance(self.file.cipher, Plain)
         unseal, read, put = self.file.cipher.unseal, self.records.read, contents.index.put
         try:
             for start, stored in records_in(payload):
                 if is_last:
                     raise RecordError("a record behind the last one of its commit")
                 offset = base + start
-                data, is_last = unseal(stored, offset)
+                data, is_last = (stored, None) if is_plain else unseal(stored, offset)
                 record, extent = read(data), packed(offset, len(stored), crc32(stored))
                 if isinstance(record, tuple):
                     slot, contents.portraits[slot] = record  # from left to right

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias, cast
 
 from goblins_py.actors._behaviour import state_fields
+from goblins_py.actors._bulk import without_gc
 from goblins_py.actors._durable import Durables, resolver_portrait
 from goblins_py.actors._environment import PersistenceEnv
 from goblins_py.actors._far import PersistenceRegistry
@@ -341,7 +342,7 @@ class GraphKeeper(Keeper):
         upgrade = plan.upgrade_from(snapshot.roots_version)
         self.vat_id = snapshot.vat_id
         with self.neighbours.waking():
-            with no_turn():
+            with no_turn(), without_gc():
                 self._revive_all(snapshot)
             turn.effects.append(Awaken(self._slots.objects(), thorough=upgrade is not None))
             if upgrade is not None:
