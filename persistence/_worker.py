@@ -34,6 +34,20 @@ class Worker:
         finally:
             self._is_busy = bool(self._waiting.unpark())
 
+    def begin(self, work: Callable[[], object], told: Callable[[Exception | None], None]) -> bool:
+        """Do it now, and tell its error, or None, in this thread; False if something else is being done."""
+        if self._is_busy:
+            return False
+        self._is_busy = True
+        token = trio.lowlevel.current_trio_token()
+
+        def ended(outcome: Any) -> None:
+            self._is_busy = bool(self._waiting.unpark())
+            told(getattr(outcome, "error", None))
+
+        trio.lowlevel.start_thread_soon(work, lambda outcome: token.run_sync_soon(ended, outcome))
+        return True
+
 
 async def _in_thread(work: Callable[[], _T]) -> _T:
     task, token = trio.lowlevel.current_task(), trio.lowlevel.current_trio_token()

@@ -122,6 +122,10 @@ class SyrupStore(Store):
         journal = self._taken()
         await self._worker.do(lambda: journal.append(deltas))
 
+    def _begin_commit(self, deltas: Sequence[Delta], told: Callable[[Exception | None], None]) -> bool:
+        journal = self._journal
+        return journal is not None and self._worker.begin(lambda: journal.append(deltas), told)
+
     async def aclose(self) -> None:
         """Let go of the store; see `Store`."""
         journal, self._journal, self._is_read = self._journal, None, False

@@ -19,8 +19,6 @@ import trio
 
 from goblins_py.abc import Store
 from goblins_py.actors import (
-    Churn,
-    Delta,
     Effect,
     HandlerTurn,
     Home,
@@ -33,6 +31,7 @@ from goblins_py.actors import (
     unwrap,
 )
 from goblins_py.errors import ActorError
+from goblins_py.runtime._commits import Commits
 from goblins_py.runtime._io import VatIo
 from goblins_py.runtime._waiting import Waiter
 
@@ -53,7 +52,7 @@ _FULL_GC: Final = 10.0
 _GC_SHARE: Final = 50
 """... and so many times what the last one took."""
 _BACKLOG: Final = 1000
-"""Churns waiting for the disk, or items for their churn, above which nobody reads from the network."""
+"""Items waiting for their churn above which nobody reads from the network."""
 
 
 class Flushable(Protocol):
@@ -68,7 +67,6 @@ class TrioHost:
 
     Attributes:
         vat, io: set right after creation.
-        failed: why the store took no more.
         has_store: whether its store was opened, and is to be closed.
     """
 
@@ -76,22 +74,14 @@ class TrioHost:
     io: VatIo | None = None
 
     def __init__(self, store: Store | None = None, wall_clock: Callable[[], float] = time.time) -> None:
-        self._store = store
         self._wall_clock = wall_clock
         self._token = trio.lowlevel.current_trio_token()
         self._thread = threading.get_ident()
         self._wakeup = trio.Event()
         self._running = False
         self._flushables: set[Flushable] = set()
-        self._deltas: list[Delta] = []
-        self._held: list[Outgoing] = []
-        self._in_store: list[Outgoing] = []
-        self._saved = 0
-        self._commit_wakeup = trio.Event()
-        self._settled = trio.Event()
-        self._settled.set()
+        self._commits = Commits(store, self.release, self.run_pending)
         self._timers: trio.Nursery | None = None
-        self.failed: Exception | None = None
         self.has_store = False
 
     @property
@@ -165,10 +155,7 @@ class TrioHost:
         waiter.expected = found = settled(promise, self.vat)
         if found is None or self.failed is not None:
             return False
-        if self._settled.is_set():
-            waiter.release()
-        else:
-            self._held.append(waiter)
+        self._commits.hold(waiter)
         return True
 
     def wait_blocking(self, promise: object, timeout: float | None) -> object:
@@ -235,7 +222,7 @@ class TrioHost:
             while self.vat.busy:
                 churn = self.vat.run(_TURNS)
                 if churn is not None:
-                    self._release(churn)
+                    self._commits.add(churn)
                 if time.perf_counter() > until:
                     break
             if self._flushables:
@@ -256,36 +243,16 @@ class TrioHost:
     @property
     def crowded(self) -> bool:
         """Should nobody bring more work just now?"""
-        return self._is_behind or self.vat.backlog > _BACKLOG
-
-    @property
-    def _is_behind(self) -> bool:
-        """Is the disk too slow for what is saved?"""
-        return len(self._deltas) > _BACKLOG or len(self._held) > _BACKLOG
+        return self._commits.is_behind or self.vat.backlog > _BACKLOG
 
     async def room(self) -> None:
         """Wait until more work may be brought."""
         while self.crowded:
             await trio.lowlevel.checkpoint()
-            if self._is_behind:
+            if self._commits.is_behind:
                 await self._settled.wait()
 
     # --- output commit -----------------------------------------------------------------
-
-    def _release(self, churn: Churn) -> None:
-        outbox, delta = churn.outbox, churn.delta
-        if self.failed is not None:
-            return
-        if delta is not None and self._store is not None:
-            self._deltas.append(delta)
-        elif self._settled.is_set():
-            if outbox:
-                self.release(outbox)
-            return
-        self._held += outbox
-        if self._settled.is_set():
-            self._settled = trio.Event()
-        self._commit_wakeup.set()
 
     async def commit_forever(self) -> None:
         """Make churns durable, many with one sync, and release them in order.
@@ -293,36 +260,20 @@ class TrioHost:
         Raises:
             OSError: the store failed. Nothing more is released, the vat is closed.
         """
-        while True:
-            await self._commit_wakeup.wait()
-            self._commit_wakeup = trio.Event()
-            try:
-                while self._deltas or self._held:
-                    await self._commit_batch()
-            except Exception as error:
-                self.failed = error
-                self.end()
-                raise
-            finally:
-                self._settled.set()
+        await self._commits.run(self.end)
 
-    async def _commit_batch(self) -> None:
-        """All that has come so far; what comes while the disk works is the next batch."""
-        deltas, self._deltas = self._deltas, []
-        self._in_store, self._held = self._held, []
-        if deltas and self._store is not None:
-            await self._store.commit(deltas)
-            self._saved += len(deltas)
-        durable, self._in_store = self._in_store, []
-        self.release(durable)
-        self.run_pending()
+    @property
+    def failed(self) -> Exception | None:
+        """Why the store took no more."""
+        return self._commits.failed
+
+    @property
+    def _settled(self) -> trio.Event:
+        return self._commits.settled
 
     def end(self) -> None:
         """Close the vat; what is not durable by now is never released, and who waits for it is told."""
-        reason = self.vat.closed_error()
-        lost, self._in_store, self._held, self._deltas = self._in_store + self._held, [], [], []
-        for outgoing in lost:
-            outgoing.drop(reason)
+        self._commits.drop(self.vat.closed_error())
         self.release(self.vat.close())
 
     async def tidy_forever(self) -> None:
@@ -332,9 +283,9 @@ class TrioHost:
         """
         looked_at, next_gc = 0, 0.0
         while True:
-            saved = self._saved
+            saved = self._commits.saved
             await trio.sleep(_TIDY)
-            if looked_at != saved == self._saved and trio.current_time() >= next_gc:
+            if looked_at != saved == self._commits.saved and trio.current_time() >= next_gc:
                 looked_at = saved
                 next_gc = trio.current_time() + max(_FULL_GC, _GC_SHARE * _collect_all())
             if self.vat.keeper is not None and self.vat.keeper.tidy():
