@@ -1,0 +1,58 @@
+"""The process that `check.py` runs under callgrind: every operation, each between two marks.
+
+python counted.py [--pure]: with it our compiled modules are passed over, as if there were none.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
+
+OURS = ("goblins_py.", "netlayers.", "persistence.")
+
+
+class SourcesOnly(MetaPathFinder):
+    """Finds our modules where they are Python."""
+
+    def find_spec(self, name, path=None, target=None) -> ModuleSpec | None:
+        if not name.startswith(OURS):
+            return None
+        finders = (FileFinder(entry, (SourceFileLoader, SOURCE_SUFFIXES)) for entry in path)
+        found = next(filter(None, (finder.find_spec(name) for finder in finders)), None)
+        if found is None:
+            raise ModuleNotFoundError(f"{name} is passed over", name=name)
+        return found
+
+
+def native_parts() -> list[str]:
+    """Our modules that are in use and compiled."""
+    files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
+    return sorted(n for n in files if n.startswith(OURS) and files[n].endswith(tuple(EXTENSION_SUFFIXES)))
+
+
+def main() -> None:
+    if "--pure" in sys.argv:
+        sys.meta_path.insert(0, SourcesOnly())
+    from operations import OPERATIONS, WARM
+
+    gc.set_threshold(0)
+    for prepare, times in OPERATIONS.values():
+        run = prepare()
+        run(WARM)  # the interpreter adapts code that runs often
+        run(WARM)
+        gc.collect()
+        gc.freeze()  # or the next collection would look at all this again
+        os.ctermid()  # callgrind starts a new count there, and nobody else calls it
+        run(times)
+        os.ctermid()
+    times = {name: times for name, (_, times) in OPERATIONS.items()}
+    print(json.dumps({"times": times, "native": native_parts()}), flush=True)
+    os._exit(0)  # to take everything down is no operation
+
+
+if __name__ == "__main__":
+    main()
