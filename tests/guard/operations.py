@@ -26,7 +26,7 @@ from goblins_py.syrup import Record, Symbol, decode, encode
 from journal_kit import PATH
 from persistence._opening import open_journal
 
-WARM, STORED = 8, 500
+WARM, STORED = 8, 200
 Repeat = Callable[[int], object]
 DELIVER = Record(
     Symbol("op:deliver"),
