@@ -1,13 +1,10 @@
 """The instruction guard: what it makes of counts, and that what it counts still runs (see `make guard`)."""
 
 import json
-import sys
-from importlib.machinery import EXTENSION_SUFFIXES
 
 import pytest
 
 from guard import check
-from guard.counted import SourcesOnly
 from guard.operations import OPERATIONS
 
 REPORT = "".join(f"part: {part}\ntotals: {total}\n" for part, total in enumerate([9999, 100, 5, 600, 7]))
@@ -74,14 +71,3 @@ def test_the_baseline_holds_every_operation() -> None:
     """Of every build in it."""
     for counts in json.loads(check.BASELINE.read_text()).values():
         assert set(OPERATIONS) == set(counts)
-
-
-def test_a_compiled_module_can_be_passed_over(tmp_path) -> None:
-    """What is there in Python only is found, and what is compiled only is not."""
-    (tmp_path / "python.py").touch()
-    (tmp_path / f"compiled{EXTENSION_SUFFIXES[0]}").touch()
-    finder = SourcesOnly()
-    assert finder.find_spec("goblins_py.python", [str(tmp_path)]).origin == str(tmp_path / "python.py")
-    with pytest.raises(ModuleNotFoundError):
-        finder.find_spec("goblins_py.compiled", [str(tmp_path)])
-    assert finder.find_spec("trio", sys.path) is None

@@ -103,35 +103,35 @@ def in_units(counts: Mapping[str, float]) -> dict[str, float]:
 # --- counting ------------------------------------------------------------------------------
 
 
-def run(*arguments: str, under: Sequence[str] = ()) -> dict[str, dict[str, int]]:
+def run(build: Mapping[str, str], under: Sequence[str] = ()) -> dict[str, dict[str, int]]:
     """What `counted.py` prints. It gets little of our environment: its very size moves what is in memory."""
     done = subprocess.run(
-        [*under, sys.executable, str(HERE / "counted.py"), *arguments],
-        env={"PYTHONHASHSEED": "0", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        [*under, sys.executable, str(HERE / "counted.py")],
+        env={"PYTHONHASHSEED": "0", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **build},
         stdout=subprocess.PIPE,
         check=True,
     )
     return json.loads(done.stdout)
 
 
-def count(valgrind: str, *arguments: str) -> dict[str, float]:
+def count(valgrind: str, build: Mapping[str, str]) -> dict[str, float]:
     """What each operation takes, in units."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report"
         options = ["-q", "--vgdb=no", "--tool=callgrind", "--combine-dumps=yes", "--dump-before=ctermid"]
-        said = run(*arguments, under=[valgrind, *options, f"--callgrind-out-file={report}"])
+        said = run(build, under=[valgrind, *options, f"--callgrind-out-file={report}"])
         return in_units(per_operation(report.read_text(), said["times"]))
 
 
 def count_builds(valgrind: str) -> dict[str, dict[str, float]]:
-    """The pure build, and the native one if there is one, by their keys in the baseline."""
-    builds = {"pure": ["--pure"], "native": []}
-    first = [run(*arguments) for arguments in builds.values()]  # shows mistakes at once, has modules compiled
+    """The build without native parts, and the one with them if it is there, by their keys in the baseline."""
+    builds = {"pure": {"GOBLINS_PURE": "1"}, "native": {}}
+    first = [run(build) for build in builds.values()]  # shows mistakes at once, has modules compiled
     if not first[-1]["native"]:
         del builds["native"]
     python = f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        counts = pool.map(lambda arguments: count(valgrind, *arguments), builds.values())
+        counts = pool.map(lambda build: count(valgrind, build), builds.values())
         return dict(zip([f"{python} {build}" for build in builds], counts, strict=True))
 
 

@@ -1,7 +1,4 @@
-"""The process that `check.py` runs under callgrind: every operation, each between two marks.
-
-python counted.py [--pure]: with it our compiled modules are passed over, as if there were none.
-"""
+"""The process that `check.py` runs under callgrind: every operation, each between two marks."""
 
 from __future__ import annotations
 
@@ -9,26 +6,12 @@ import gc
 import json
 import os
 import sys
-from importlib.abc import MetaPathFinder
-from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("goblins_py.", "persistence.")
-
-
-class SourcesOnly(MetaPathFinder):
-    """Finds our modules where they are Python."""
-
-    def find_spec(self, name, path=None, target=None) -> ModuleSpec | None:
-        if not name.startswith(OURS):
-            return None
-        finders = (FileFinder(entry, (SourceFileLoader, SOURCE_SUFFIXES)) for entry in path)
-        found = next(filter(None, (finder.find_spec(name) for finder in finders)), None)
-        if found is None:
-            raise ModuleNotFoundError(f"{name} is passed over", name=name)
-        return found
 
 
 def skip_facades() -> None:
@@ -45,8 +28,6 @@ def native_parts() -> list[str]:
 
 
 def main() -> None:
-    if "--pure" in sys.argv:
-        sys.meta_path.insert(0, SourcesOnly())
     skip_facades()
     from operations import OPERATIONS, WARM
 
