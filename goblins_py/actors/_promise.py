@@ -67,8 +67,10 @@ class Answering(Work):
     def done(self, vat: Home, result: object) -> None:
         answer = self.answer
         if answer is not None:
-            outcome = result if isinstance(result, Promise) else Fulfilled(result)
-            vat.resolve(answer, outcome)  # type: ignore[attr-defined]  # a cast is a call, and this is hot
+            if isinstance(result, Promise) or answer._state is not FRESH or answer._home is not vat:
+                cast(Crossroads, vat).resolve(answer, outcome_of(result))
+            else:
+                answer._state = Fulfilled(result)  # all that `resolve` would do
 
     def failed(self, vat: Home, error: BaseException) -> None:
         cast(Crossroads, vat).fail(self, error)

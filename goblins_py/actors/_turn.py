@@ -12,7 +12,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from goblins_py.errors import NoCurrentTurnError
 
@@ -23,8 +23,8 @@ __all__ = [
     "Mark",
     "Turn",
     "Work",
+    "ambient",
     "current_turn",
-    "entered",
     "no_turn",
     "require_turn",
 ]
@@ -170,33 +170,30 @@ class _Current(threading.local):
     turn: Turn | None = None
 
 
-_current = _Current()
+ambient: Final = _Current()
+"""`ambient.turn` is the turn that runs on this thread now, or None. Only vats set it. They and hot paths use it
+directly: a call to a function costs more than all else about it."""
 
 
 def current_turn() -> Turn | None:
     """The turn that runs on this thread now, if one does."""
-    return _current.turn
+    return ambient.turn
 
 
 def require_turn() -> Turn:
     """The current turn; raises `NoCurrentTurnError` outside of one."""
-    turn = _current.turn
+    turn = ambient.turn
     if turn is None:
         raise NoCurrentTurnError("this works only in a turn: use vat.run(...), or vat.send(...) from outside")
     return turn
 
 
-def entered(turn: Turn | None) -> None:
-    """Say which turn is current now; only vats do."""
-    _current.turn = turn
-
-
 @contextmanager
 def no_turn() -> Generator[None]:
     """For code of a program that may look at values in the midst of a turn, and not act."""
-    turn = _current.turn
-    _current.turn = None
+    turn = ambient.turn
+    ambient.turn = None
     try:
         yield
     finally:
-        _current.turn = turn
+        ambient.turn = turn
