@@ -17,7 +17,7 @@ import attrs
 
 from goblins_py.actors._passable import SIMPLE, is_behaviour, state_value
 from goblins_py.actors._reference import Link, Ref, method_symbol, ref_to
-from goblins_py.actors._turn import ambient, current_turn
+from goblins_py.actors._turn import _current, current_turn
 from goblins_py.actors._upgrade import steps_of
 from goblins_py.errors import ActorError, NoCurrentTurnError, NoSuchMethodError
 from goblins_py.syrup import Leaf, Symbol
@@ -166,7 +166,7 @@ def _set_attribute(self: Any, name: str, new: object) -> None:
             new = _checked(new, name)
         link: Link | None = self._goblins_ref
         if link is not None:  # else it is no object yet: nothing to roll back
-            turn = ambient.turn
+            turn = _current.turn
             if turn is None or link.home is not turn.home or link.former:
                 raise _cannot_change(self, link)
             turn.undo.append((self, name, getattr(self, name)))

@@ -172,7 +172,7 @@ class _Handlers(Listener):
             junction.queue.append(HandlerTurn(self.finally_, ()))
 
 
-class HandlerTurn(Answering, Effect):
+class HandlerTurn(Answering):
     """A handler that runs in a turn of its own."""
 
     __slots__ = ("answer", "args", "cause", "handler")
@@ -193,9 +193,6 @@ class HandlerTurn(Answering, Effect):
     @property
     def label(self) -> str:
         return f"handler {getattr(self.handler, '__qualname__', type(self.handler).__name__)}"
-
-    def commit(self, vat: Home) -> None:
-        cast(Junction, vat).queue.append(self)
 
     def perform(self, turn: Turn) -> object:
         result = self.handler(*self.args)

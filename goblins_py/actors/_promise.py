@@ -60,9 +60,9 @@ class Answering(Work):
     cause: Outcome | None = None
 
     @property
-    @abstractmethod
     def label(self) -> str:
         """What the log calls it, without any argument's value."""
+        raise NotImplementedError
 
     def done(self, vat: Home, result: object) -> None:
         answer = self.answer
@@ -76,7 +76,7 @@ class Answering(Work):
         cast(Crossroads, vat).fail(self, error)
 
 
-class Message(Effect, Answering):
+class Message(Answering):
     """An eventual send: `target` gets `args`, `answer` (if any) becomes what it returns.
 
     Attributes:

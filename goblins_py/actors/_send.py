@@ -10,7 +10,7 @@ from goblins_py.actors._passable import is_behaviour, passable_args, passable_kw
 from goblins_py.actors._promise import Message, Promise, select
 from goblins_py.actors._reference import Ref, message_name, method_symbol, ref_to
 from goblins_py.actors._selection import untagging
-from goblins_py.actors._turn import ambient, require_turn
+from goblins_py.actors._turn import _current, require_turn
 from goblins_py.syrup import Symbol
 
 __all__ = ["Sender", "call", "make_message", "send", "send_only", "untag"]
@@ -45,7 +45,7 @@ def make_message(
 
 def _note(target: object, /, *args: object, **kwargs: object) -> Promise[Any]:
     """Send in a turn: the message waits for its end."""
-    turn = ambient.turn or require_turn()
+    turn = _current.turn or require_turn()
     answer: Promise[object] = Promise(turn.home)
     if type(target) is Ref and not kwargs:  # nearly always; the rest is `make_message`, without its call
         converted, near_only = passable_args(args)
@@ -77,9 +77,7 @@ class Sender:
         self._target = target
         self._post = post
 
-    def __getattribute__(
-        self, name: str
-    ) -> Any:
+    def __getattribute__(self, name: str) -> Any:
         if name[:1] != "_":  # found here and not by __getattr__, which costs an exception each time
             return partial(_post_of(self), _target_of(self), method_symbol(name))
         return _own(self, name)

@@ -19,7 +19,7 @@ from goblins_py.actors._outgoing import Outgoing, Posting
 from goblins_py.actors._portrait import Delta
 from goblins_py.actors._promise import Answering, Broken, Message, Resolve
 from goblins_py.actors._report import report_failure, report_unheard, without_traceback
-from goblins_py.actors._turn import Effect, Host, Turn, Work, ambient
+from goblins_py.actors._turn import Effect, Host, Turn, Work, _current
 from goblins_py.actors._vat_turn import VatTurn
 from goblins_py.errors import VatClosedError
 
@@ -194,7 +194,7 @@ class Vat(Junction):
     def _last_turn(self, method: SuspendedMethod) -> None:
         reason = self.closed_error()
         turn = self._turn
-        ambient.turn = turn
+        _current.turn = turn
         try:
             method.stretch(turn, Broken(reason))
         except BaseException as error:  # noqa: BLE001 - the other methods end as well
@@ -209,7 +209,7 @@ class Vat(Junction):
     def _run_turn(self, work: Work) -> None:
         """Run one turn: all of it happens, or nothing but that its work hears of the failure."""
         turn = self._turn
-        ambient.turn = turn
+        _current.turn = turn
         try:
             result = turn.deliver(work) if type(work) is Message else work.perform(turn)
             if turn.undo:
@@ -220,7 +220,7 @@ class Vat(Junction):
             self._undo(turn)
             work.failed(self, error)
             return
-        ambient.turn = None
+        _current.turn = None
         effects = turn.effects
         if effects:
             turn.effects = []
@@ -237,7 +237,7 @@ class Vat(Junction):
             turn.frame = turn.becoming = None
             turn.rollback()
         finally:
-            ambient.turn = None
+            _current.turn = None
 
     def fail(self, work: Answering, error: BaseException) -> None:
         cause = work.cause
