@@ -175,7 +175,7 @@ class _Handlers(Listener):
 class HandlerTurn(Answering):
     """A handler that runs in a turn of its own."""
 
-    __slots__ = ("answer", "args", "cause", "handler")
+    __slots__ = ("args", "cause", "handler")
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class HandlerTurn(Answering):
         self.handler = handler
         self.args = args
         self.answer = answer
-        self.cause = cause
+        self.cause: Outcome | None = cause
 
     @property
     def label(self) -> str:

@@ -24,9 +24,9 @@ class _Start(Answering):
     """The first turn of a spawned object that wants one."""
 
     __slots__ = ("ref", "restored")
-    answer = None
 
     def __init__(self, ref: Ref[object], *, restored: bool) -> None:
+        self.answer = None
         self.ref = ref
         self.restored = restored
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -57,16 +56,16 @@ class Host(Protocol):
         """A mark that compares equal while no cancel scope or nursery was opened or closed."""
 
 
-class Home(ABC):
+class Home:
     """A vat, as its references and promises see it."""
 
     name: str
     host: Host
     queue: deque[Work]
 
-    @abstractmethod
     def post(self, item: Effect) -> None:
         """Put something into the inbox, from any thread; it starts a churn of its own."""
+        raise NotImplementedError
 
 
 class Effect:
