@@ -23,7 +23,7 @@ COMPILED: Final = (
     "_vat",
     "_vat_turn",
 )
-"""Modules of goblins_py.actors that every message passes through; a .pxd beside each says what C has to know."""
+"""Modules of goblins_py.actors that every message passes; a .pxd beside each says what C has to know."""
 QUICK: Final = ["-O2", "-g0"]
 """What these modules call decides how fast they are, not how C is optimised."""
 

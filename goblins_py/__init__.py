@@ -4,8 +4,6 @@ Spawn objects in a vat, send to them near or far, keep them across restarts, sha
 Netlayers are in `netlayers`, stores in `persistence`, ready-made actors in `goblins_py.lib`.
 """
 
-import goblins_py._pure  # noqa: F401, I001 - first: it decides where the others are found
-
 from goblins_py.actors import (
     PersistenceEnv,
     Promise,

@@ -1,6 +1,7 @@
 """GOBLINS_PURE, if it is not empty: nothing compiled is used, though it is there.
 
-Compiled modules lie beside their sources, and Python would take them.
+Compiled modules lie beside their sources, and Python would take them. This package is the first of ours that
+anybody imports.
 """
 
 from __future__ import annotations
