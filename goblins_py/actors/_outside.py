@@ -86,7 +86,7 @@ def settled(promise: Promise[Any], vat: Vat) -> Fulfilled | None:
     return state
 
 
-class _Thunk(Effect, Work):
+class _Thunk(Work):
     """A function to be run as the first turn of a churn, for somebody outside."""
 
     __slots__ = ("args", "function", "told")
@@ -95,9 +95,6 @@ class _Thunk(Effect, Work):
         self.function = function
         self.args = args
         self.told = told
-
-    def commit(self, vat: Home) -> None:
-        cast(Junction, vat).queue.append(self)
 
     def refuse(self, reason: BaseException) -> None:
         self.told(Broken(reason))
