@@ -23,6 +23,7 @@ from persistence._worker import Worker
 
 @pytest.mark.trio
 async def test_a_store_does_one_thing_after_the_other_in_order() -> None:
+    """Whoever asks while it is at work waits for his turn."""
     worker, seen = Worker(), list[int]()
 
     async def note(number: int) -> None:
@@ -37,6 +38,7 @@ async def test_a_store_does_one_thing_after_the_other_in_order() -> None:
 
 @pytest.mark.trio
 async def test_what_a_store_does_is_finished_whoever_is_cancelled() -> None:
+    """Also what has not begun yet."""
     worker, may_end, seen = Worker(), threading.Event(), list[str]()
 
     def slow() -> str:
@@ -55,6 +57,7 @@ async def test_what_a_store_does_is_finished_whoever_is_cancelled() -> None:
 
 @pytest.mark.trio
 async def test_who_is_told_of_the_end_hears_of_errors_and_never_waits_his_turn() -> None:
+    """And others wait for what he began."""
     worker, told, done = Worker(), list[Exception | None](), trio.Event()
 
     def tell(error: Exception | None) -> None:
@@ -122,6 +125,7 @@ class HeldStore(MemoryStore):
 async def test_what_has_settled_is_told_when_it_is_durable_and_not_before(
     at_once: bool, autojump_clock
 ) -> None:
+    """With a store that is asked by a task, and with one that begins at once."""
     store, answers = HeldStore(at_once=at_once), list[int]()
     async with open_persistent_vat(PersistenceEnv(Counter), lambda: spawn(Counter), store) as (vat, counter):
         store.gate = trio.Event()
@@ -147,6 +151,7 @@ async def test_what_has_settled_is_told_when_it_is_durable_and_not_before(
 
 @pytest.mark.trio
 async def test_a_vat_ends_when_what_it_began_to_save_is_saved() -> None:
+    """It goes on from there."""
     store = HeldStore(at_once=True)
     async with open_persistent_vat(PersistenceEnv(Counter), lambda: spawn(Counter), store) as (vat, counter):
         store.gate = gate = trio.Event()
@@ -196,9 +201,14 @@ class Told:
 
 @pytest.mark.parametrize(
     ("cls", "state"),
-    [(Plain, {"name": "a", "size": 1}), (Below, {"name": "a", "size": 1, "more": b"x"})],
+    [
+        (Plain, {"name": "a", "size": 1}),
+        (Plain, {"name": "", "size": (1, "b", b"c", 2.5, True)}),
+        (Below, {"name": "a", "size": 1, "more": b"x"}),
+    ],
 )
 def test_what_is_cast_is_what_the_class_would_make(cls, state) -> None:
+    """Field by field, those that are no state as well."""
     mould = mould_of(cls)
     assert mould is not None
     made, usual = mould.cast(Map(state)), cls(**state)
@@ -209,9 +219,10 @@ def test_what_is_cast_is_what_the_class_would_make(cls, state) -> None:
 
 @pytest.mark.parametrize(
     "state",
-    [{"name": "a"}, {"name": "a", "sise": 1}, {"name": "a", "size": (1,)}, {"name": "a", "size": None}],
+    [{"name": "a"}, {"name": "a", "sise": 1}, {"name": "a", "size": ((1,),)}, {"name": "a", "size": None}],
 )
 def test_what_does_not_fit_is_left_to_the_class(state) -> None:
+    """Other fields, and what is no plain value."""
     mould = mould_of(Plain)
     assert mould is not None
     assert mould.cast(Map(state)) is None
@@ -219,6 +230,7 @@ def test_what_does_not_fit_is_left_to_the_class(state) -> None:
 
 @pytest.mark.parametrize("cls", [Checked, Told])
 def test_a_class_that_does_more_than_set_fields_has_no_mould(cls) -> None:
+    """It is asked for each object."""
     assert mould_of(cls) is None
 
 
@@ -226,6 +238,7 @@ def test_a_class_that_does_more_than_set_fields_has_no_mould(cls) -> None:
 
 
 def test_cycles_are_looked_for_again_after_an_error_and_only_if_they_were_before() -> None:
+    """It leaves Python as it was."""
     with pytest.raises(KeyError), without_gc():
         assert not gc.isenabled()
         raise KeyError
@@ -240,6 +253,7 @@ def test_cycles_are_looked_for_again_after_an_error_and_only_if_they_were_before
 
 
 def test_an_index_gives_back_what_was_put_into_it() -> None:
+    """Also the largest extents."""
     extents = {1: Extent(1 << 50, (1 << 40) - 1, (1 << 32) - 1), 2: Extent(0, 0, 0), 3: Extent(77, 5, 9)}
     index = Index()
     for key, extent in extents.items():

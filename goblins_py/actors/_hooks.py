@@ -21,6 +21,8 @@ from goblins_py.syrup import Map
 
 __all__ = ["check_fit", "make_behaviour", "state_of"]
 
+_state_fields = lru_cache(maxsize=1024)(state_fields)
+
 
 def state_of(behaviour: Any) -> Mapping[str, object]:
     """What is to be saved of an object: its state fields, or what its `__portrait__` says.
@@ -30,7 +32,7 @@ def state_of(behaviour: Any) -> Mapping[str, object]:
     """
     cls = type(behaviour)
     if not hasattr(cls, "__portrait__"):
-        return {name: getattr(behaviour, name) for name in state_fields(cls)}
+        return {name: getattr(behaviour, name) for name in _state_fields(cls)}
     try:
         with no_turn():
             return as_state(behaviour.__portrait__())

@@ -24,7 +24,7 @@ from goblins_py.actors._on import Resolver
 from goblins_py.actors._outgoing import Outgoing
 from goblins_py.actors._pins import Pins
 from goblins_py.actors._portrait import Delta, Portrait, Snapshot
-from goblins_py.actors._portray import PLAIN, Depicter
+from goblins_py.actors._portray import VOID, Depicter, is_plain
 from goblins_py.actors._promise import Promise
 from goblins_py.actors._reference import Ref
 from goblins_py.actors._revival import Revival
@@ -133,11 +133,14 @@ class GraphKeeper(Keeper):
         if outline is None:
             return None
         name, version, fields = outline
-        state = {}
+        state: dict[str, object] = {}
         for field in fields:
-            state[field] = value = getattr(behaviour, field)
-            if type(value) not in PLAIN or value != value:  # noqa: PLR0124 - NaN has but one form
-                return None
+            value = getattr(behaviour, field)
+            if not is_plain(value):
+                if value is not None:
+                    return None
+                value = VOID
+            state[field] = value
         return Portrait(name, version, state)
 
     def _outline(self, cls: type) -> Outline | None:

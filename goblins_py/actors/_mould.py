@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from goblins_py.actors._behaviour import state_fields
-from goblins_py.actors._portray import PLAIN
+from goblins_py.actors._portray import is_plain, is_void
 
 __all__ = ["Mould", "mould_of"]
 
@@ -43,9 +43,12 @@ class Mould:
         try:
             for name, put in self.state:
                 value = state[name]
-                if type(value) not in PLAIN:
+                if is_plain(value):
+                    put(made, value)
+                elif is_void(value):
+                    put(made, None)
+                else:
                     return None
-                put(made, value)
         except KeyError:
             return None
         for put, default in self.others:
