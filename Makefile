@@ -15,7 +15,14 @@ CHECKED := goblins_py netlayers persistence tests docs $(wildcard examples bench
 WHEEL_VENV := .cache/wheel-venv
 WHEEL_PY := $(CURDIR)/$(WHEEL_VENV)/bin/python
 
-.PHONY: help demo test test-wheel check format docs coverage guile browser clean
+# Benchmarks have an environment of their own, too, with those whom they compare us with.
+BENCH_VENV := .cache/bench-venv
+BENCH_PY := $(BENCH_VENV)/bin/python
+BENCHES := round_trips pipelined one_way connect bulk local syrup churns opening growth memory \
+	websocket prelay compaction
+RESULTS := benchmarks/results
+
+.PHONY: help demo test test-wheel check format docs coverage guile browser clean bench bench-quick bench-docs
 .DELETE_ON_ERROR:
 
 help:
@@ -25,6 +32,8 @@ help:
 	@echo "make docs      the documentation, into docs/_build/html"
 	@echo "make guile     the Guile Goblins peer, for the tests that want one (root, Debian)"
 	@echo "make browser   Chromium, for the tests of pages (root, Debian)"
+	@echo "make bench     every row of docs/performance beside its floor and its peers (bench-quick: in two minutes)"
+	@echo "make bench-docs   the tables and plots of docs/performance, from what make bench has measured"
 	@echo "make coverage  all tests, with branches counted"
 
 $(VENV)/.installed: pyproject.toml
@@ -75,6 +84,24 @@ docs: $(VENV)/.installed-dev
 coverage: $(VENV)/.installed-dev
 	$(PY) -m pytest --cov --cov-branch --cov-report=term-missing $(ARGS)
 
+$(BENCH_VENV)/.installed: pyproject.toml
+	@$(call ready,$(BENCH_VENV))
+	$(BENCH_PY) $(PIP) $(EDITABLE) -e '.[bench]'
+	@touch $@
+
+# BENCH_ARGS=... adds arguments to every script; one that fails is told, and the others run on.
+bench: $(BENCH_VENV)/.installed
+	@rm -rf $(RESULTS) && mkdir -p $(RESULTS)
+	@for name in $(BENCHES); do \
+		$(BENCH_PY) benchmarks/$$name.py --json $(RESULTS)/$$name.json $(BENCH_ARGS) || echo "$$name failed" >&2; done
+	@$(BENCH_PY) benchmarks/summary.py $(patsubst %,$(RESULTS)/%.json,$(BENCHES))
+
+bench-quick:
+	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
+
+bench-docs: $(BENCH_VENV)/.installed
+	$(BENCH_PY) benchmarks/plot.py $(RESULTS) docs
+
 guile:
 	$(PYTHON) tests/guile/make_chroot.py
 
@@ -82,4 +109,4 @@ browser:
 	$(PYTHON) tests/browser/install.py
 
 clean:
-	rm -rf $(VENV) $(WHEEL_VENV) .cache/empty build dist docs/_build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(WHEEL_VENV) $(BENCH_VENV) $(RESULTS) .cache/empty build dist docs/_build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache
