@@ -8,7 +8,6 @@ different runs cannot. Tables, JSON and verdicts are made by `_report`.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
 import json
 import os
@@ -202,6 +201,9 @@ def options_of(description: str, arguments: Sequence[str] | None) -> argparse.Na
     parser.add_argument("--seconds", type=float, help="of one round of one contestant")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--unpinned", action="store_true", help="also with processes free to use all cores")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(), help="where files are made: the disk that counts"
+    )
     parser.add_argument("--reference", type=Path, metavar="PATH", help="where a reference Python Syrup is")
     options = parser.parse_args(arguments)
     seconds, rounds = (0.0, 1) if options.smoke else (0.1, 3) if options.quick else (0.5, 5)
@@ -215,12 +217,15 @@ def main(
     rows: Callable[[argparse.Namespace], Iterable[Row]],
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """Measure the rows of a script one by one, print each, and write the JSON."""
+    """Measure the rows of a script one by one, print each, and write the JSON.
+
+    `options.stack` is closed at the end: for what several rows share.
+    """
     options = options_of((description or "").splitlines()[0], arguments)
     document = {"script": Path(sys.argv[0]).stem, "machine": _report.machine(is_pure=is_pure()), "rows": []}
-    for row in rows(options):
-        document["rows"].append(measure(row, options))
-        with contextlib.suppress(BrokenPipeError):
+    with ExitStack() as options.stack:
+        for row in rows(options):
+            document["rows"].append(measure(row, options))
             _report.print_row(document["rows"][-1], document["machine"])
     if options.json:
         options.json.write_text(json.dumps(document, indent=1), "utf-8")

@@ -46,9 +46,12 @@ async def obey_async(
     pipe: Pipe,
     in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
     workloads: dict[str, Callable[[int], Awaitable[float]]],
+    *,
+    is_first: bool = True,
 ) -> None:
-    """The same in an event loop, which goes on while nothing is ordered."""
-    pipe.send("ready")
+    """The same in an event loop, which goes on meanwhile; unless `is_first`, the first word has been said."""
+    if is_first:
+        pipe.send("ready")
     while (order := await in_thread(pipe.recv)) is not None:
         name, count = order
         pipe.send(await workloads[name](count))
@@ -79,7 +82,7 @@ def _context(*, is_fresh: bool) -> Any:
     if is_fresh or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["asyncio", "trio", "goblins_py", "netlayers"])
+    context.set_forkserver_preload(["asyncio", "trio", "goblins_py", "netlayers", "persistence"])
     return context
 
 
@@ -146,24 +149,30 @@ class Pair:
         return Took(seconds, after - before if is_known else None)
 
     def _prepared(self) -> float | None:
-        for process in (self.server, self.caller):
+        for process in {self.server, self.caller}:
             if hasattr(os, "sched_setaffinity"):
                 process.pin(self.cores)
         return self._worked()
 
     def _worked(self) -> float | None:
-        each = [self.server.worked(), self.caller.worked()]
+        each = [process.worked() for process in {self.server, self.caller}]
         return None if None in each else sum(filter(None, each))
 
 
-def _started(
-    module: str, workload: str, stack: ExitStack, *, cores: set[int], environment: dict[str, str]
+def started(
+    module: str,
+    workload: str,
+    stack: ExitStack,
+    *,
+    cores: set[int],
+    environment: dict[str, str],
+    more: str = "",
 ) -> Run:
-    """Both processes, ready."""
-    folder = _certificates()
-    server = Process(f"contestants.{module}", "serve", environment, folder)
+    """Both processes, ready; `more` is an argument that both get."""
+    arguments = (_certificates(), *filter(None, [more]))
+    server = Process(f"contestants.{module}", "serve", environment, *arguments)
     stack.callback(server.end)
-    caller = Process(f"contestants.{module}", "call", environment, server.first, folder)
+    caller = Process(f"contestants.{module}", "call", environment, server.first, *arguments)
     stack.callback(caller.end)
     return functools.partial(Pair(server, caller, cores).run, workload)
 
@@ -184,10 +193,10 @@ def _certificates() -> str:
 
 def pairs(workload: str, *, is_pinned: bool = True) -> list[Contestant]:
     """Those who offer the workload; ours without native parts as well, where it has some."""
-    found, cores = [], _cores(is_pinned=is_pinned)
+    found, cores = [], cores_of(is_pinned=is_pinned)
     for each in ENTRIES:
         if workload in each.workloads:
-            start = functools.partial(_started, each.module, workload, cores=cores)
+            start = functools.partial(started, each.module, workload, cores=cores)
             kept = {"note": each.note_on(workload), "package": each.package}
             normal = functools.partial(start, environment={})
             found.append(Contestant(each.name, each.role, normal, **kept))
@@ -199,11 +208,12 @@ def pairs(workload: str, *, is_pinned: bool = True) -> list[Contestant]:
 
 def ours(workload: str, name: str) -> Contestant:
     """Another workload of ours, to be shown beside a row."""
-    start = functools.partial(_started, "goblins", workload, cores=_cores(is_pinned=True), environment={})
+    start = functools.partial(started, "goblins", workload, cores=cores_of(is_pinned=True), environment={})
     return Contestant(name, "also", start, note="TLS")
 
 
-def _cores(*, is_pinned: bool) -> set[int]:
+def cores_of(*, is_pinned: bool) -> set[int]:
+    """One, or all that there are for us."""
     if not hasattr(os, "sched_getaffinity"):
         return set()
     mine = os.sched_getaffinity(0)

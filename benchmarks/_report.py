@@ -53,10 +53,16 @@ def floor(row: Json) -> Json | None:
     return next((each for each in row["contestants"] if each["role"] == "floor"), None)
 
 
-def ratio(row: Json, contestant: Json) -> float | None:
-    """Its median in terms of the floor's."""
-    mine, base = median(contestant), median(floor(row))
-    return mine / base if mine is not None and base else None
+def ratio(ours: Json | None, base: Json | None, which: str = "values") -> float | None:
+    """One in terms of the other: the median of the ratios of each round, since a slow moment hits both."""
+    if not ours or not base or not ours.get(which) or not base.get(which):
+        return None
+    return statistics.median(x / y for x, y in zip(ours[which], base[which], strict=False))
+
+
+def ratio_by_cpu(row: Json, ours: Json | None, base: Json | None) -> float | None:
+    """The same by what the processor had to do, which a busy machine changes less."""
+    return ratio(base, ours, "cpu") if row["is_rate"] else ratio(ours, base, "cpu")
 
 
 def number(value: float | None) -> str:
@@ -68,13 +74,15 @@ def number(value: float | None) -> str:
 
 @attrs.frozen
 class Verdict:
-    """One bar of a row."""
+    """One bar of a row: ours beside the row's floor, and beside what the bar is about."""
 
     row: str
-    ours: float | None
-    base: float | None
+    ours: str
+    floor: str
     ratio: float | None
     text: str
+    there: float | None
+    by_cpu: float | None
     is_reached: bool | None
 
     @property
@@ -82,28 +90,51 @@ class Verdict:
         """Of a table."""
         return {None: "not measured", True: "reached", False: "missed"}[self.is_reached]
 
+    def cells(self) -> list[str]:
+        """Of a table."""
+        parts = ["-" if each is None else f"{each:.2f}" for each in (self.ratio, self.there, self.by_cpu)]
+        return [self.row, self.ours, self.floor, parts[0], self.text, parts[1], parts[2], self.word]
+
+
+SUMMARY_HEADS = ("row", "ours", "floor", "× floor", "bar", "× there", "by CPU", "")
+
 
 def verdicts(row: Json, *, is_pure: bool) -> Iterator[Verdict]:
     """Each bar of the row."""
+    base = floor(row)
     for bar in row["bars"]:
-        name = bar["of"] if by_name(row, bar["of"]) or not is_pure else bar["of"].removesuffix(", pure")
-        ours = median(by_name(row, name))
-        base = median(by_name(row, bar["to"])) if bar["to"] else 1.0
+        name = bar["of"].removesuffix(", pure") if is_pure else bar["of"]
+        ours, other = by_name(row, name), by_name(row, bar["to"])
         sign = "≥" if row["is_rate"] else "≤"
         text = f"{sign} {number(bar['factor'])}" + (f" × {bar['to']}" if bar["to"] else "")
-        text += "" if bar["of"] == "goblins_py" else f" ({bar['of']})"
-        part = ours / base if ours is not None and base else None
-        reached = None if part is None else (part >= bar["factor"]) is row["is_rate"] or part == bar["factor"]
+        text += "" if bar["of"] == name else " (pure Python)"
+        part = ratio(ours, other)
+        is_reached = reached(bar["factor"], part if bar["to"] else median(ours), is_rate=row["is_rate"])
+        unit = row["unit"].replace("per second", "/s")
         yield Verdict(
-            row["title"], ours, base if bar["to"] else None, part if bar["to"] else None, text, reached
+            row["title"],
+            f"{number(median(ours))} {unit}",
+            number(median(base)),
+            ratio(ours, base),
+            text,
+            part,
+            ratio_by_cpu(row, ours, other),
+            is_reached,
         )
+
+
+def reached(bar: float, figure: float | None, *, is_rate: bool) -> bool | None:
+    """Is it? None: nobody knows."""
+    if figure is None:
+        return None
+    return figure >= bar if is_rate else figure <= bar
 
 
 def cells(row: Json, contestant: Json) -> list[str]:
     """Min, median, max, ratio, cost."""
     values = contestant["values"]
     cost = statistics.median(contestant["cpu"]) if contestant.get("cpu") else None
-    part = ratio(row, contestant)
+    part = ratio(contestant, floor(row))
     figures = [number(each) for each in (min(values), statistics.median(values), max(values))]
     return [*figures, "-" if part is None else f"{part:.2f}", number(cost)]
 
@@ -146,19 +177,10 @@ def print_row(row: Json, where: Json) -> None:
 def print_summary(documents: list[Json]) -> None:
     """One line for each bar."""
     console, table = titled("Summary")
-    for head in ("row", "ours", "floor", "× floor", "bar", "× there", ""):
+    for head in SUMMARY_HEADS:
         table.add_column(head, justify="left" if head in {"row", "bar", ""} else "right")
     for document in documents:
         for row in document["rows"]:
-            for each in verdicts(row, is_pure=document["machine"]["build"] != "native"):
-                table.add_row(*summary_cells(row, each))
+            for verdict in verdicts(row, is_pure=document["machine"]["build"] != "native"):
+                table.add_row(*verdict.cells())
     console.print(table)
-
-
-def summary_cells(row: Json, verdict: Verdict) -> list[str]:
-    """Of one bar."""
-    base = median(floor(row))
-    part = verdict.ours / base if verdict.ours is not None and base else None
-    parts = ["-" if each is None else f"{each:.2f}" for each in (part, verdict.ratio)]
-    figures = [f"{number(verdict.ours)} {row['unit'].replace('per second', '/s')}", number(base)]
-    return [verdict.row, *figures, parts[0], verdict.text, parts[1], verdict.word]

@@ -1,16 +1,26 @@
-"""Ours: an echo object and who calls it, over tcp-tls."""
+"""Ours: an echo object and who calls it, over tcp-tls or another netlayer."""
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
+from typing import Any
 
 import trio
 
 from _network import CHUNK, CHUNKS_IN_FLIGHT, IN_FLIGHT, clocked, obey_async
 from goblins_py import Promise, actor, all_of, open_vat, send, send_only, spawn, spawn_mycapn
+from goblins_py.captp import SessionLimits
 from goblins_py.runtime import OpenVat
-from netlayers import TcpTlsNetlayer
+from netlayers import TcpTlsNetlayer, WebsocketNetlayer
+
+NETLAYERS: dict[str, Callable[..., Any]] = {
+    "tcp-tls": functools.partial(spawn, TcpTlsNetlayer),
+    "wss": functools.partial(spawn, WebsocketNetlayer),
+    "ws": functools.partial(spawn, WebsocketNetlayer, encrypted=False),
+}
 
 
 @actor
@@ -24,17 +34,32 @@ class Echo:
         return len(value)
 
 
-async def _serve(pipe: Pipe) -> None:
+def listening(netlayer: str, limits: SessionLimits | None = None, **options: Any) -> Any:
+    """A mycapn that can be reached; in a turn."""
+    return spawn_mycapn(NETLAYERS[netlayer]("127.0.0.1", **options), limits=limits)
+
+
+def dialling(netlayer: str, limits: SessionLimits | None = None) -> Any:
+    """A mycapn that cannot; in a turn."""
+    return spawn_mycapn(NETLAYERS[netlayer](listen=False), limits=limits)
+
+
+def transport(netlayer: str) -> str:
+    """Its name in a locator."""
+    return "tcp-tls" if netlayer == "tcp-tls" else "websocket"
+
+
+async def _serve(pipe: Pipe, netlayer: str) -> None:
     async with open_vat("server") as vat:
-        mycapn = await vat.run(lambda: spawn_mycapn(spawn(TcpTlsNetlayer, "127.0.0.1")))
+        mycapn = await vat.run(listening, netlayer)
         echo = await vat.run(spawn, Echo)
-        pipe.send((await vat.send(mycapn).register(echo, "tcp-tls")).uri)
+        pipe.send((await vat.send(mycapn).register(echo, transport(netlayer))).uri)
         await trio.to_thread.run_sync(pipe.recv)
 
 
-def serve(pipe: Pipe, folder: str) -> None:
+def serve(pipe: Pipe, folder: str, netlayer: str = "tcp-tls") -> None:
     """One process."""
-    trio.run(_serve, pipe)
+    trio.run(_serve, pipe, netlayer)
 
 
 class Caller:
@@ -96,7 +121,7 @@ class Caller:
         seconds = 0.0
         for _ in range(count):
             async with open_vat() as vat:
-                mycapn = await vat.run(lambda: spawn_mycapn(spawn(TcpTlsNetlayer, listen=False)))
+                mycapn = await vat.run(dialling, "tcp-tls")
                 await vat.send(mycapn).self_location("tcp-tls")
                 start = time.perf_counter()
                 await vat.send(vat.send(mycapn).enliven(self._uri)).echo(1)
@@ -104,9 +129,9 @@ class Caller:
         return seconds
 
 
-async def _call(pipe: Pipe, uri: str) -> None:
+async def _call(pipe: Pipe, uri: str, netlayer: str) -> None:
     async with open_vat("caller") as vat:
-        mycapn = await vat.run(lambda: spawn_mycapn(spawn(TcpTlsNetlayer, listen=False)))
+        mycapn = await vat.run(dialling, netlayer)
         echo = await vat.send(mycapn).enliven(uri)
         caller = Caller(vat, echo, uri)
         workloads = {
@@ -120,6 +145,6 @@ async def _call(pipe: Pipe, uri: str) -> None:
         await obey_async(pipe, trio.to_thread.run_sync, workloads)
 
 
-def call(pipe: Pipe, uri: str, folder: str) -> None:
+def call(pipe: Pipe, uri: str, folder: str, netlayer: str = "tcp-tls") -> None:
     """The other process."""
-    trio.run(_call, pipe, uri)
+    trio.run(_call, pipe, uri, netlayer)
