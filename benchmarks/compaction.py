@@ -58,7 +58,7 @@ async def compaction(path: str) -> dict[str, float]:
 
 def rows(options: argparse.Namespace) -> list[Row]:
     """It happens once; the rows tell of it."""
-    objects = 1000 if options.smoke else 20_000 if options.quick else 100_000
+    objects = 1000 if options.smoke else 10_000 if options.quick else 100_000
 
     @functools.cache
     def result() -> dict[str, float]:

@@ -17,6 +17,7 @@ from _measure import MICROSECONDS, Bar, Contestant, Row, Run, Took, main
 from _network import Pair, Process, cores_of
 
 MOST = 1.2
+WARM = 1000
 
 
 def started(stack: ExitStack, entry: str, *arguments: object) -> Process:
@@ -47,6 +48,7 @@ def all_in_flight(number: int, stack: ExitStack) -> Run:
     """Calls answered when so many are in flight."""
     server = started(stack, "serve")
     pair = Pair(server, started(stack, "call", server.first), cores_of(is_pinned=True))
+    pair.run("held", min(number, WARM))
 
     def run(count: int) -> Took:
         took = [pair.run("held", number) for _ in range(max(1, count // number))]
@@ -57,7 +59,7 @@ def all_in_flight(number: int, stack: ExitStack) -> Run:
     return run
 
 
-def row(title: str, start: Callable[[int, ExitStack], Run], sizes: list[int], rounds: int) -> Row:
+def row(title: str, start: Callable[[int, ExitStack], Run], sizes: list[int], count: int = 0) -> Row:
     """Sizes beside each other; the largest is ours."""
     names = [f"{size:,}" for size in sizes]
     roles = ["floor", *["also"] * (len(sizes) - 2), "ours"]
@@ -65,7 +67,14 @@ def row(title: str, start: Callable[[int, ExitStack], Run], sizes: list[int], ro
         Contestant(name, role, functools.partial(start, size))
         for name, role, size in zip(names, roles, sizes, strict=True)
     ]
-    return Row(title, MICROSECONDS, contestants, [Bar(MOST, names[0], of=names[-1])], rounds=rounds)
+    return Row(
+        title,
+        MICROSECONDS,
+        contestants,
+        [Bar(MOST, names[0], of=names[-1])],
+        count=count,
+        rounds=3 if count else 0,
+    )
 
 
 def rows(options: argparse.Namespace) -> list[Row]:
@@ -76,9 +85,9 @@ def rows(options: argparse.Namespace) -> list[Row]:
     if options.smoke:
         objects, sessions, calls = [1, 2], [1, 2], [1, 2]
     return [
-        row("A message among many objects", among_objects, objects, 5),
-        row("A call among many sessions", among_sessions, sessions, 5),
-        row("A call among many in flight", all_in_flight, calls, 3),
+        row("A message among many objects", among_objects, objects),
+        row("A call among many sessions", among_sessions, sessions),
+        row("A call among many in flight", all_in_flight, calls, 5000 if options.quick else 20_000),
     ]
 
 

@@ -67,7 +67,7 @@ def rows(options: argparse.Namespace) -> list[Row]:
     """One table."""
     if not Path("/proc/self/statm").exists():
         return []
-    warm, count = (1, 1) if options.smoke else (WARM, 5000 if options.quick else 50_000)
+    warm, count = (1, 1) if options.smoke else (WARM, 2000 if options.quick else 50_000)
     starts: dict[str, Callable[[int, ExitStack], Run]] = {
         "idle actor of two fields": actors,
         "far reference, at the holder": functools.partial(at_peers, "references", is_there=False),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import functools
 import pickle
+import re
 import sqlite3
 import tempfile
 import time
@@ -179,11 +180,16 @@ def serve(pipe: Any, name: str, path: str) -> None:
     pipe.recv()
 
 
-def opened(name: str, folder: Path, objects: int, stack: ExitStack, *, is_weighed: bool = False) -> Run:
-    """A store is filled, and opened each time."""
-    inner = stack.enter_context(tempfile.TemporaryDirectory(dir=folder))
-    path = str(Path(inner) / "store")
+def filled(folder: Path, objects: int, name: str) -> str:
+    """The path of a store."""
+    path = str(folder / re.sub(r"\W", "-", name))
     Process("opening", "fill", {}, name, path, objects).end()
+    return path
+
+
+def opened(name: str, path_of: Callable[[str], str], stack: ExitStack, *, is_weighed: bool = False) -> Run:
+    """Opened each time."""
+    path = path_of(name)
 
     def run(count: int) -> Took | float:
         process = Process("opening", "serve", {}, name, path)
@@ -196,7 +202,9 @@ def opened(name: str, folder: Path, objects: int, stack: ExitStack, *, is_weighe
 
 def rows(options: argparse.Namespace) -> list[Row]:
     """Objects per second, and memory."""
-    objects = 100 if options.smoke else 20_000 if options.quick else 100_000
+    objects = 100 if options.smoke else 10_000 if options.quick else 100_000
+    folder = Path(options.stack.enter_context(tempfile.TemporaryDirectory(dir=options.folder)))
+    path_of = functools.cache(functools.partial(filled, folder, objects))  # both rows open the same
     roles = {OURS: "ours", "pickle": "floor", "sqlite and pickle": "peer", "ZODB": "peer"}
 
     def contestants(*, is_weighed: bool) -> list[Contestant]:
@@ -205,14 +213,14 @@ def rows(options: argparse.Namespace) -> list[Row]:
             Contestant(
                 name,
                 roles.get(name, "also"),
-                functools.partial(opened, name, options.folder, objects, is_weighed=is_weighed),
+                functools.partial(opened, name, path_of, is_weighed=is_weighed),
                 package="ZODB" if name == "ZODB" else "",
             )
             for name in names
         ]
 
     title = f"Opening {objects:,} small objects"
-    speed = Row(title, PER_SECOND, contestants(is_weighed=False), [Bar(250_000)], count=objects)
+    speed = Row(title, PER_SECOND, contestants(is_weighed=False), [Bar(250_000)], count=objects, rounds=3)
     if not Path("/proc/self/status").exists():
         return [speed]
     memory = Row(f"{title}: most memory", BYTES, contestants(is_weighed=True), count=objects, rounds=1)

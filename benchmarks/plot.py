@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,23 +119,25 @@ def plot(row: Json, file: Path) -> None:
             axes.annotate(f"  {number(middle)}", (max(each["values"]), at), va="center", fontsize=8)
         axes.set_xlim(0, 1.12 * max(max(each["values"]) for each in shown))
         axes.set_xlabel(row["unit"])
-        figure.savefig(file, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None})
+        nobody = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # small, and the same each time
+        figure.savefig(file, format="svg", transparent=True, bbox_inches="tight", metadata=nobody)
         plt.close(figure)
 
 
 def plots_of(documents: list[Json], docs: Path) -> dict[str, str]:
-    """A file for each row with somebody to compare with."""
+    """A file for each row with a bar or a peer."""
     folder = docs / "_plots"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.svg"):
         old.unlink()
     found = {}
     for document in documents:
-        for row in document["rows"]:
-            if len(measured(row)) > 2:
-                name = re.sub(r"\W+", "-", row["title"].lower()).strip("-")
-                plot(row, folder / f"{name}.svg")
-                found[row["title"]] = f"_plots/{name}.svg"
+        for at, row in enumerate(document["rows"], 1):
+            is_plotted = row["bars"] or any(each["role"] == "peer" for each in measured(row))
+            if is_plotted and row["unit"] != "bytes":
+                name = f"_plots/{document['script']}-{at}.svg"
+                plot(row, docs / name)
+                found[row["title"]] = name
     return found
 
 

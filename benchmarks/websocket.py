@@ -29,7 +29,7 @@ def contestants(workload: str) -> list[Contestant]:
 
 def idle_sessions(options: argparse.Namespace) -> Row:
     """At the server."""
-    warm, count = (1, 1) if options.smoke else (memory.WARM, 5000 if options.quick else 50_000)
+    warm, count = (1, 1) if options.smoke else (memory.WARM, 2000 if options.quick else 50_000)
     weighed = [
         Contestant(name, role, functools.partial(memory.sessions, warm, netlayer=name), NOTES[name])
         for name, role in ROLES.items()
