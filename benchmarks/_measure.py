@@ -8,6 +8,7 @@ different runs cannot. Tables, JSON and verdicts are made by `_report`.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import json
 import os
@@ -118,8 +119,7 @@ def timed(work: Callable[[int], object]) -> Run:
 
 def is_pure() -> bool:
     """Do we run without the native codec?"""
-    native = importlib.util.find_spec("goblins_py.syrup._native")
-    return bool(os.environ.get("GOBLINS_PURE")) or native is None
+    return importlib.import_module("goblins_py.syrup").IMPLEMENTATION == "pure"
 
 
 # --- measuring ----------------------------------------------------------------------------
