@@ -121,6 +121,13 @@ def is_pure() -> bool:
     return importlib.import_module("goblins_py.syrup").IMPLEMENTATION == "pure"
 
 
+def build() -> str:
+    """How what we measure was built, in words."""
+    codec = "codec in Python" if is_pure() else "codec in C"
+    file = importlib.import_module("goblins_py.actors._vat").__file__ or ""
+    return f"{codec}, modules {'not ' if file.endswith('.py') else ''}compiled"
+
+
 # --- measuring ----------------------------------------------------------------------------
 
 
@@ -221,7 +228,8 @@ def main(
     `options.stack` is closed at the end: for what several rows share.
     """
     options = options_of((description or "").splitlines()[0], arguments)
-    document = {"script": Path(sys.argv[0]).stem, "machine": _report.machine(is_pure=is_pure()), "rows": []}
+    machine = _report.machine() | {"build": build(), "is_pure": is_pure()}
+    document = {"script": Path(sys.argv[0]).stem, "machine": machine, "rows": []}
     with ExitStack() as options.stack:
         for row in rows(options):
             document["rows"].append(measure(row, options))

@@ -17,7 +17,7 @@ import attrs
 Json = dict[str, Any]
 
 
-def machine(*, is_pure: bool) -> Json:
+def machine() -> Json:
     """Where and when the figures are from."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
@@ -32,7 +32,6 @@ def machine(*, is_pure: bool) -> Json:
         "load": round(os.getloadavg()[0], 1),
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "commit": commit.stdout.strip() or "unknown",
-        "build": "pure Python" if is_pure else "native",
     }
 
 
@@ -107,7 +106,7 @@ def verdicts(row: Json, *, is_pure: bool) -> Iterator[Verdict]:
         ours, other = by_name(row, name), by_name(row, bar["to"])
         sign = "≥" if row["is_rate"] else "≤"
         text = f"{sign} {number(bar['factor'])}" + (f" × {bar['to']}" if bar["to"] else "")
-        text += "" if bar["of"] == name else " (pure Python)"
+        text += {"goblins_py": "", "goblins_py, pure": " (pure Python)"}.get(bar["of"], f" ({bar['of']})")
         part = ratio(ours, other)
         is_reached = reached(bar["factor"], part if bar["to"] else median(ours), is_rate=row["is_rate"])
         unit = row["unit"].replace("per second", "/s")
@@ -169,7 +168,7 @@ def print_row(row: Json, where: Json) -> None:
     console.print(table)
     for line in missing:
         console.print(line, markup=False)
-    for verdict in verdicts(row, is_pure=where["build"] != "native"):
+    for verdict in verdicts(row, is_pure=where["is_pure"]):
         console.print(f"{verdict.text}: {verdict.word}", markup=False)
     console.print()
 
@@ -181,6 +180,6 @@ def print_summary(documents: list[Json]) -> None:
         table.add_column(head, justify="left" if head in {"row", "bar", ""} else "right")
     for document in documents:
         for row in document["rows"]:
-            for verdict in verdicts(row, is_pure=document["machine"]["build"] != "native"):
+            for verdict in verdicts(row, is_pure=document["machine"]["is_pure"]):
                 table.add_row(*verdict.cells())
     console.print(table)

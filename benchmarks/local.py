@@ -219,7 +219,8 @@ def rows(options: argparse.Namespace) -> list[Row]:
     ]
     if not is_pure():
         contestants.insert(1, Contestant(PURE, "also", without_native_parts))
-    return [Row("Local sends", PER_SECOND, contestants, [Bar(400_000), Bar(200_000, of=PURE)])]
+    bars = [Bar(400_000), Bar(0.44, FLOOR), Bar(200_000, of=PURE), Bar(0.22, FLOOR, of=PURE)]
+    return [Row("Local sends", PER_SECOND, contestants, bars)]
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def summary_lines(documents: list[Json]) -> Iterator[str]:
         verdict.cells()
         for document in documents
         for row in document["rows"]
-        for verdict in verdicts(row, is_pure=document["machine"]["build"] != "native")
+        for verdict in verdicts(row, is_pure=document["machine"]["is_pure"])
     ]
     yield from ("Summary", "~~~~~~~", "")
     yield from list_table(SUMMARY_HEADS, found)
