@@ -89,6 +89,7 @@ class Row:
         floor: whom all are compared with; the first of the floors, if none is named.
         count: fixes how much a run does; else runs are as long as the options say.
         rounds: at most.
+        is_cpu_bound: the processor decides, not a disk, so that a verdict by its seconds is one, too.
     """
 
     title: str
@@ -98,6 +99,7 @@ class Row:
     floor: str = ""
     count: int = 0
     rounds: int = 0
+    is_cpu_bound: bool = True
 
 
 def plain(run: Run) -> Callable[[ExitStack], Run]:
@@ -192,6 +194,7 @@ def measure(row: Row, options: argparse.Namespace) -> dict[str, Any]:
                     entry["cpu"].append(cpu / count * 1e6)
     bars = [attrs.asdict(bar) for bar in row.bars]
     about = {"unit": row.unit.name, "is_rate": row.unit.is_rate, "floor": row.floor}
+    about["is_cpu_bound"] = row.is_cpu_bound
     return {"title": row.title, **about, "bars": bars, "contestants": found}
 
 
@@ -212,7 +215,7 @@ def options_of(description: str, arguments: Sequence[str] | None) -> argparse.Na
     )
     parser.add_argument("--reference", type=Path, metavar="PATH", help="where a reference Python Syrup is")
     options = parser.parse_args(arguments)
-    seconds, rounds = (0.0, 1) if options.smoke else (0.1, 3) if options.quick else (0.5, 5)
+    seconds, rounds = (0.0, 1) if options.smoke else (0.06, 5) if options.quick else (0.2, 11)
     options.seconds = seconds if options.seconds is None else options.seconds
     options.rounds = rounds if options.rounds is None else options.rounds
     return options

@@ -83,11 +83,14 @@ class Verdict:
     there: float | None
     by_cpu: float | None
     is_reached: bool | None
+    is_reached_by_cpu: bool | None
 
     @property
     def word(self) -> str:
-        """Of a table."""
-        return {None: "not measured", True: "reached", False: "missed"}[self.is_reached]
+        """Of a table. If the processor decides, and says something else, the machine was too busy to tell."""
+        word = {None: "not measured", True: "reached", False: "missed"}[self.is_reached]
+        agree = self.is_reached_by_cpu in {None, self.is_reached}
+        return word if agree else f"{word}, not by CPU"
 
     def cells(self) -> list[str]:
         """Of a table."""
@@ -110,6 +113,8 @@ def verdicts(row: Json, *, is_pure: bool) -> Iterator[Verdict]:
         part = ratio(ours, other)
         is_reached = reached(bar["factor"], part if bar["to"] else median(ours), is_rate=row["is_rate"])
         unit = row["unit"].replace("per second", "/s")
+        by_cpu = ratio_by_cpu(row, ours, other)
+        is_reached_by_cpu = reached(bar["factor"], by_cpu, is_rate=row["is_rate"])
         yield Verdict(
             row["title"],
             f"{number(median(ours))} {unit}",
@@ -117,8 +122,9 @@ def verdicts(row: Json, *, is_pure: bool) -> Iterator[Verdict]:
             ratio(ours, base),
             text,
             part,
-            ratio_by_cpu(row, ours, other),
+            by_cpu,
             is_reached,
+            is_reached_by_cpu if row["is_cpu_bound"] else None,
         )
 
 

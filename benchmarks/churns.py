@@ -243,6 +243,8 @@ def rows(options: argparse.Namespace) -> list[Row]:
             PER_SECOND,
             contestants(options.folder, clients),
             bars.get(clients, ()),
+            rounds=7,
+            is_cpu_bound=False,
         )
         for clients in CLIENTS
     ]
