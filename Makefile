@@ -28,7 +28,7 @@ BENCHES := round_trips pipelined one_way connect bulk local syrup churns opening
 RESULTS := benchmarks/results
 SOURCES := $(NATIVE) $(shell find goblins_py netlayers persistence -name '*.py' -o -name '*.pxd')
 
-.PHONY: help demo test test-pure test-wheel check format docs coverage guile browser clean bench bench-quick bench-docs
+.PHONY: help demo test test-pure test-wheel check format docs coverage guard guard-update guile browser clean bench bench-quick bench-docs
 .DELETE_ON_ERROR:
 
 help:
@@ -42,6 +42,7 @@ help:
 	@echo "make bench     every row of docs/performance beside its floor and its peers (bench-quick: in two minutes)"
 	@echo "make bench-docs   the tables and plots of docs/performance, from what make bench has measured"
 	@echo "make coverage  all tests, with branches counted"
+	@echo "make guard     instructions per operation, against the baseline (valgrind; guard-update rewrites it)"
 
 $(VENV)/.installed: pyproject.toml setup.py $(NATIVE)
 	@$(call ready,$(VENV))
@@ -118,6 +119,11 @@ bench-quick:
 
 bench-docs: $(BENCH_VENV)/.installed
 	$(BENCH_PY) benchmarks/plot.py $(RESULTS) docs
+guard: $(VENV)/.installed-dev
+	$(PY) tests/guard/check.py
+
+guard-update: $(VENV)/.installed-dev
+	$(PY) tests/guard/check.py --update
 
 guile:
 	$(PYTHON) tests/guile/make_chroot.py
