@@ -119,6 +119,7 @@ bench-quick:
 
 bench-docs: $(BENCH_VENV)/.installed
 	$(BENCH_PY) benchmarks/plot.py $(RESULTS) docs
+
 guard: $(VENV)/.installed-dev
 	$(PY) tests/guard/check.py
 

@@ -11,5 +11,14 @@ from pathlib import Path
 
 import _report
 
+
+def main(files: list[Path]) -> None:
+    """Print it; a script that failed has left no file."""
+    _report.print_summary([json.loads(file.read_text("utf-8")) for file in files if file.exists()])
+    for file in files:
+        if not file.exists():
+            print(f"{file.stem}: no result")
+
+
 if __name__ == "__main__":
-    _report.print_summary([json.loads(Path(name).read_text("utf-8")) for name in sys.argv[1:]])
+    main([Path(name) for name in sys.argv[1:]])
