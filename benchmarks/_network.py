@@ -28,6 +28,8 @@ MESSAGE = 110
 """Bytes of one small op:deliver."""
 CHUNK = 2**20
 CHUNKS_IN_FLIGHT = 4
+PURE_SHOWN = frozenset({"round trips", "pipelined"})
+"""Where ours without native parts is shown, too, if it has some."""
 PARTLY_TIMED = frozenset({"connect"})
 """What sets up and clears away outside of the seconds that it tells."""
 
@@ -192,7 +194,7 @@ def _certificates() -> str:
 
 
 def pairs(workload: str, *, is_pinned: bool = True) -> list[Contestant]:
-    """Those who offer the workload; ours without native parts as well, where it has some."""
+    """Those who offer the workload."""
     found, cores = [], cores_of(is_pinned=is_pinned)
     for each in ENTRIES:
         if workload in each.workloads:
@@ -200,7 +202,7 @@ def pairs(workload: str, *, is_pinned: bool = True) -> list[Contestant]:
             kept = {"note": each.note_on(workload), "package": each.package}
             normal = functools.partial(start, environment={})
             found.append(Contestant(each.name, each.role, normal, **kept))
-            if each.name == OURS and not is_pure():
+            if each.name == OURS and workload in PURE_SHOWN and not is_pure():
                 pure = functools.partial(start, environment={"GOBLINS_PURE": "1"})
                 found.append(Contestant(PURE, "also", pure, **kept))
     return found
