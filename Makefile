@@ -20,7 +20,15 @@ PURE := $(wildcard tests/test_syrup*.py tests/test_captp*.py tests/test_stores.p
 WHEEL_VENV := .cache/wheel-venv
 WHEEL_PY := $(CURDIR)/$(WHEEL_VENV)/bin/python
 
-.PHONY: help demo test test-pure test-wheel check format docs coverage guard guard-update guile browser clean
+# Benchmarks have an environment of their own, too, with those whom they compare us with.
+BENCH_VENV := .cache/bench-venv
+BENCH_PY := $(BENCH_VENV)/bin/python
+BENCHES := round_trips pipelined one_way connect bulk local syrup churns opening growth memory \
+	websocket prelay compaction
+RESULTS := benchmarks/results
+SOURCES := $(NATIVE) $(shell find goblins_py netlayers persistence -name '*.py' -o -name '*.pxd')
+
+.PHONY: help demo test test-pure test-wheel check format docs coverage guard guard-update guile browser clean bench bench-quick bench-docs
 .DELETE_ON_ERROR:
 
 help:
@@ -31,6 +39,8 @@ help:
 	@echo "make docs      the documentation, into docs/_build/html"
 	@echo "make guile     the Guile Goblins peer, for the tests that want one (root, Debian)"
 	@echo "make browser   Chromium, for the tests of pages (root, Debian)"
+	@echo "make bench     every row of docs/performance beside its floor and its peers (bench-quick: in two minutes)"
+	@echo "make bench-docs   the tables and plots of docs/performance, from what make bench has measured"
 	@echo "make coverage  all tests, with branches counted"
 	@echo "make guard     instructions per operation, against the baseline (valgrind; guard-update rewrites it)"
 
@@ -87,6 +97,29 @@ docs: $(VENV)/.installed-dev
 coverage: $(VENV)/.installed-dev
 	$(PY) -m pytest --cov --cov-branch --cov-report=term-missing $(ARGS)
 
+# As a user has it: with the innermost modules compiled, which an editable install leaves out.
+$(BENCH_VENV)/.installed-peers: pyproject.toml
+	@$(call ready,$(BENCH_VENV))
+	$(BENCH_PY) $(PIP) '.[bench]'
+	@touch $@
+
+$(BENCH_VENV)/.installed: $(BENCH_VENV)/.installed-peers setup.py $(SOURCES)
+	$(BENCH_PY) $(PIP) --force-reinstall --no-deps .
+	@touch $@
+
+# BENCH_ARGS=... adds arguments to every script; one that fails is told, and the others run on.
+bench: $(BENCH_VENV)/.installed
+	@rm -rf $(RESULTS) && mkdir -p $(RESULTS)
+	@for name in $(BENCHES); do \
+		$(BENCH_PY) benchmarks/$$name.py --json $(RESULTS)/$$name.json $(BENCH_ARGS) || echo "$$name failed" >&2; done
+	@$(BENCH_PY) benchmarks/summary.py $(patsubst %,$(RESULTS)/%.json,$(BENCHES))
+
+bench-quick:
+	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
+
+bench-docs: $(BENCH_VENV)/.installed
+	$(BENCH_PY) benchmarks/plot.py $(RESULTS) docs
+
 guard: $(VENV)/.installed-dev
 	$(PY) tests/guard/check.py
 
@@ -100,4 +133,4 @@ browser:
 	$(PYTHON) tests/browser/install.py
 
 clean:
-	rm -rf $(VENV) $(WHEEL_VENV) .cache/empty build dist docs/_build *.egg-info goblins_py/syrup/*.so .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(WHEEL_VENV) $(BENCH_VENV) $(RESULTS) .cache/empty build dist docs/_build *.egg-info goblins_py/syrup/*.so .coverage .mypy_cache .pytest_cache .ruff_cache
