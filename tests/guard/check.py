@@ -3,9 +3,10 @@
 python tests/guard/check.py [--update]
 
 callgrind counts what the processor is told to do: the same on a quiet and on a busy machine, to the last
-digit. Counted is what is installed: see `make guard`. Figures are in units of a fixed piece of Python (`operations.fixed_work`), which makes them much the
-same with another build of the same Python. More than `TOLERANCE` for the worse must be mended or justified;
-more than that for the better must be written down, or it could be lost again unseen.
+digit. What is counted is the goblins_py that is installed. Figures are in units of a fixed piece of Python
+(`operations.fixed_work`), which makes them much the same with another build of the same Python. More than
+`TOLERANCE` for the worse must be mended or justified; more than that for the better must be written down, or
+it could be lost again unseen.
 """
 
 from __future__ import annotations
