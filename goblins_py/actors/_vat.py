@@ -91,12 +91,12 @@ class Vat(Junction):
     # --- from anywhere ---------------------------------------------------
 
     def post(self, item: Effect) -> None:
-        if self._phase is _CLOSED:
+        if self.closed:
             item.refuse(self.closed_error())
             return
         self._inbox.append(item)
         self.host.wake()
-        if self._phase is _CLOSED:  # by its own thread, while this one posted and it did not see what was posted
+        if self.closed:  # by its own thread while this one posted, and it did not see what was posted
             self._refuse_inbox()
 
     @property
