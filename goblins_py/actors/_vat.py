@@ -91,13 +91,12 @@ class Vat(Junction):
     # --- from anywhere ---------------------------------------------------
 
     def post(self, item: Effect) -> None:
-        if self.closed:
+        if self._phase is _CLOSED:
             item.refuse(self.closed_error())
             return
         self._inbox.append(item)
         self.host.wake()
-        if self.closed:  # by its own thread while this one posted, and it did not see what was posted
-            self._refuse_inbox()
+        self._refuse_if_closed()
 
     @property
     def busy(self) -> bool:
@@ -175,6 +174,11 @@ class Vat(Junction):
         self._report_unheard()
         outbox, self.outbox = self.outbox, []
         return outbox
+
+    def _refuse_if_closed(self) -> None:
+        """Its own thread may have closed it while this one posted, and not have seen what was posted."""
+        if self._phase is _CLOSED:
+            self._refuse_inbox()
 
     def _refuse_inbox(self) -> None:
         inbox = self._inbox
