@@ -21,7 +21,9 @@ from goblins_py.syrup import Map
 
 __all__ = ["check_fit", "make_behaviour", "state_of"]
 
-_state_fields = lru_cache(maxsize=1024)(state_fields)
+@lru_cache(maxsize=1024)
+def _state_fields(cls: Any) -> tuple[str, ...]:
+    return state_fields(cls)
 
 
 def state_of(behaviour: Any) -> Mapping[str, object]:
@@ -30,7 +32,7 @@ def state_of(behaviour: Any) -> Mapping[str, object]:
     Raises:
         NotPortrayableError: `__portrait__` raised something (the cause), or returned no state.
     """
-    cls = type(behaviour)
+    cls: Any = type(behaviour)
     if not hasattr(cls, "__portrait__"):
         return {name: getattr(behaviour, name) for name in _state_fields(cls)}
     try:
