@@ -7,7 +7,12 @@
 #include <structmember.h>
 
 enum { LIST = '[', DICT = '{', SET = '#', RECORD = '<' };
-enum { FEW_KEYS = 64, KEPT_ROOM = 1024, DIGITS_AT_ONCE = 600 };
+enum { FEW_KEYS = 64, DIGITS_AT_ONCE = 600 };
+#ifdef GOBLINS_FUZZ /* what happens to the large happens to the small */
+enum { KEPT_ROOM = 16, LONG_BODY = 5 };
+#else
+enum { KEPT_ROOM = 1024, LONG_BODY = 4096 };
+#endif
 enum { ROLE_NONE, ROLE_DIGIT, ROLE_OPENER, ROLE_TRUE, ROLE_FALSE, ROLE_BLANK };
 enum { FAILED = -1, NOT_YET = 0, FOUND = 1 }; /* what reading a token came to */
 
@@ -46,6 +51,11 @@ typedef struct {
     Py_ssize_t position;
     Bytes tail;
     long long base, need, start, count;
+    /* A long byte string of which not all is there is put together where it will stay: `body`, of which `filled`
+       bytes are there and `whole` will be. `head` bytes that announce it are all that `buffer` then holds. */
+    PyObject *body;
+    Py_ssize_t filled, whole, head;
+    long long behind; /* so many bytes does what `offset` tells lag behind `position` */
     long long looked; /* how many bytes the scanner went over, again and again or not: for tests */
     Bytes figures;    /* the digits of a number cut in two */
     Bytes raw;        /* canonical only: the bytes of the value that have left `buffer` */
@@ -85,6 +95,14 @@ bytes_free(Bytes *bytes)
 {
     PyMem_Free(bytes->data);
     *bytes = (Bytes){NULL, 0, 0};
+}
+
+/* All that is before `position` in the buffer is consumed. */
+static inline void
+consume_to(Decoder *self, Py_ssize_t position)
+{
+    self->position = position;
+    self->behind = 0;
 }
 
 /* --- errors --------------------------------------------------------------------- */
@@ -144,6 +162,19 @@ await(Decoder *self, long long count)
     if (check_size(self, self->base + self->position + count) < 0)
         return FAILED;
     self->need = count;
+    return NOT_YET;
+}
+
+/* As `await`, for a byte string of `size` bytes behind the `head` that announces it. */
+static int
+await_body(Decoder *self, Py_ssize_t head, long long size)
+{
+    if (await(self, head + size) < 0)
+        return FAILED;
+    if (size >= LONG_BODY && size <= PY_SSIZE_T_MAX / 2 && !self->is_canonical) {
+        self->head = head;
+        self->whole = (Py_ssize_t)size;
+    }
     return NOT_YET;
 }
 
@@ -420,13 +451,14 @@ length(const char *digits, Py_ssize_t size)
     return number;
 }
 
-/* Keep the digits of a number that is not whole, unless they are kept already, and wait for `count` bytes. */
+/* Keep the digits of a number that is not whole, unless they are kept already, and wait for what comes next: more
+   of it, or with a mark the `count` bytes that it announces. */
 static int
-await_number(Decoder *self, const char *digits, Py_ssize_t size, long long count)
+await_number(Decoder *self, const char *digits, Py_ssize_t size, int mark, long long count)
 {
     if (digits != self->figures.data && bytes_add(&self->figures, digits, size) < 0)
         return FAILED;
-    return await(self, count);
+    return mark == ':' ? await_body(self, 1, count) : await(self, mark ? 1 + count : 1);
 }
 
 /* Read a number at `position` and what it stands for, the digits in `figures` being read already. */
@@ -442,7 +474,7 @@ read_number(Decoder *self, PyObject **value)
     self->looked += size;
     if (self->figures.size + size > self->digits)
         return over_limit(self, "digits", "more than %S digits in a number: digits limit", self->base + start);
-    self->position = end;
+    consume_to(self, end);
     if (self->figures.size) {
         if (bytes_add(&self->figures, digits, size) < 0)
             return FAILED;
@@ -450,7 +482,7 @@ read_number(Decoder *self, PyObject **value)
         size = self->figures.size;
     }
     if (end == end_of_buffer)
-        return await_number(self, digits, size, 1);
+        return await_number(self, digits, size, 0, 0);
     int mark = (unsigned char)buffer[end];
     if (mark == '+' || mark == '-') {
         *value = integer(self->state, digits, size, mark);
@@ -458,7 +490,7 @@ read_number(Decoder *self, PyObject **value)
     } else if (mark == ':' || mark == '"' || mark == '\'') {
         long long count = length(digits, size);
         if (count > end_of_buffer - end - 1)
-            return await_number(self, digits, size, 1 + count);
+            return await_number(self, digits, size, mark, count);
         *value = body(self, mark, buffer + end + 1, (Py_ssize_t)count, start);
         if (*value != NULL)
             self->position = end + 1 + (Py_ssize_t)count;
@@ -559,8 +591,8 @@ read_digits(Decoder *self, const char *at, const char *end, PyObject **value, in
     if (code == ':' || code == '"' || code == '\'') {
         at++;
         if (number > end - at) {
-            self->position = mark - buffer;
-            *result = await(self, at - mark + number);
+            consume_to(self, mark - buffer);
+            *result = code == ':' ? await_body(self, at - mark, number) : await(self, at - mark + number);
             return at;
         }
         if ((*value = body(self, code, at, (Py_ssize_t)number, mark - buffer)) == NULL)
@@ -572,9 +604,23 @@ read_digits(Decoder *self, const char *at, const char *end, PyObject **value, in
             *result = FAILED;
         return at + 1;
     }
-    self->position = mark - buffer;
+    consume_to(self, mark - buffer);
     *result = read_rare(self, value);
     return buffer + self->position;
+}
+
+/* Put the token that was cut in two on the stack, if it is whole now. */
+static int
+resume(Decoder *self)
+{
+    PyObject *value = self->body;
+    self->body = NULL;
+    if (value == NULL) {
+        int result = read_number(self, &value);
+        if (result != FOUND)
+            return result;
+    }
+    return push(self, value) < 0 ? FAILED : FOUND;
 }
 
 /* Read on in the buffer until a value is whole or the buffer is used up. */
@@ -582,18 +628,17 @@ static int
 scan(Decoder *self, PyObject **found)
 {
     PyObject *value = NULL;
-    const char *buffer = PyBytes_AS_STRING(self->buffer), *end = buffer + PyBytes_GET_SIZE(self->buffer);
-    const char *at, *before = buffer + self->position;
     int result;
-    if (self->figures.size && before < end) {
-        if ((result = read_number(self, &value)) != FOUND)
+    if (self->body != NULL || (self->figures.size && self->position < PyBytes_GET_SIZE(self->buffer))) {
+        if ((result = resume(self)) != FOUND)
             return result;
-        if (push(self, value) < 0)
-            return FAILED;
-        if (!self->n_open)
+        if (!self->n_open) {
+            consume_to(self, self->position);
             return complete(self, found);
+        }
     }
-    at = buffer + self->position;
+    const char *buffer = PyBytes_AS_STRING(self->buffer), *end = buffer + PyBytes_GET_SIZE(self->buffer);
+    const char *at = buffer + self->position, *before = at;
     while (at < end) {
         unsigned char code = (unsigned char)*at;
         if (self->n_open && code == self->open[self->n_open - 1].closer) {
@@ -625,7 +670,7 @@ scan(Decoder *self, PyObject **found)
                     self->start = self->base + (at - buffer);
                 continue;
             default:
-                self->position = at - buffer;
+                consume_to(self, at - buffer);
                 result = read_rare(self, &value);
                 at = buffer + self->position;
                 if (result == FOUND)
@@ -636,12 +681,12 @@ scan(Decoder *self, PyObject **found)
         if (push(self, value) < 0)
             return FAILED;
         if (!self->n_open) {
-            self->position = at - buffer;
+            consume_to(self, at - buffer);
             self->looked += at - before;
             return complete(self, found);
         }
     }
-    self->position = at - buffer;
+    consume_to(self, at - buffer);
     self->need = 1;
     self->looked += at - before;
     return end_of_scan(self, self->position);
@@ -652,7 +697,13 @@ scan(Decoder *self, PyObject **found)
 static long long
 buffered(const Decoder *self)
 {
-    return PyBytes_GET_SIZE(self->buffer) - self->position + (long long)self->tail.size;
+    return PyBytes_GET_SIZE(self->buffer) - self->position + (long long)self->filled + self->tail.size;
+}
+
+static long long
+offset(const Decoder *self)
+{
+    return self->base + self->position - self->behind;
 }
 
 static int
@@ -690,6 +741,62 @@ join_tail(Decoder *self)
     return 0;
 }
 
+/* Move into `body` what it can take of some bytes; returns how many these were. */
+static Py_ssize_t
+fill_body(Decoder *self, const char *data, Py_ssize_t size)
+{
+    if (size > self->whole - self->filled)
+        size = self->whole - self->filled;
+    if (size && PyBytes_GET_SIZE(self->body) - self->filled < size) {
+        Py_ssize_t room = self->whole / 4 < self->filled + size ? self->whole : 4 * (self->filled + size);
+        if (_PyBytes_Resize(&self->body, room) < 0) {
+            self->filled = self->whole = 0;
+            return FAILED;
+        }
+    }
+    if (size)
+        memcpy(PyBytes_AS_STRING(self->body) + self->filled, data, (size_t)size);
+    self->filled += size;
+    return size;
+}
+
+/* Begin the body that the scanner waits for. Room is made as it comes, not as it is announced. */
+static int
+begin_body(Decoder *self)
+{
+    const char *data = PyBytes_AS_STRING(self->buffer);
+    PyObject *head = PyBytes_FromStringAndSize(data, self->head);
+    self->body = head ? PyBytes_FromStringAndSize(NULL, LONG_BODY) : NULL;
+    Py_ssize_t from_tail = FAILED;
+    if (self->body != NULL && fill_body(self, data + self->head, PyBytes_GET_SIZE(self->buffer) - self->head) >= 0)
+        from_tail = fill_body(self, self->tail.data, self->tail.size);
+    if (from_tail < 0) {
+        Py_XDECREF(head);
+        return FAILED;
+    }
+    Py_SETREF(self->buffer, head);
+    if ((self->tail.size -= from_tail))
+        memmove(self->tail.data, self->tail.data + from_tail, (size_t)self->tail.size);
+    return 0;
+}
+
+/* The body is whole: what follows it is the buffer now. */
+static int
+end_body(Decoder *self)
+{
+    Py_ssize_t consumed = self->head + self->whole;
+    PyObject *rest = PyBytes_FromStringAndSize(self->tail.data, self->tail.size);
+    if (rest == NULL)
+        return FAILED;
+    bytes_free(&self->tail);
+    Py_SETREF(self->buffer, rest);
+    self->base += consumed;
+    self->behind = self->figures.size ? 0 : consumed; /* digits that wait are consumed, and so is what they count */
+    self->figures.size = 0;
+    self->filled = self->whole = 0;
+    return 0;
+}
+
 static int
 scan_or_stand_in(Decoder *self, PyObject **value)
 {
@@ -704,6 +811,8 @@ read_value(Decoder *self, PyObject **value)
 {
     for (;;) {
         if (buffered(self) >= self->need) {
+            if (self->whole && end_body(self) < 0)
+                return FAILED;
             int result = scan_or_stand_in(self, value);
             if (result == FOUND && *value != self->state->need_data)
                 return FOUND;
@@ -712,11 +821,11 @@ read_value(Decoder *self, PyObject **value)
             if (result == FAILED || check_size(self, self->base + PyBytes_GET_SIZE(self->buffer)) < 0)
                 return FAILED;
         }
-        if (drop_consumed(self) < 0)
+        if (drop_consumed(self) < 0 || (self->whole && self->body == NULL && begin_body(self) < 0))
             return FAILED;
-        if (!self->tail.size || buffered(self) < self->need)
+        if (buffered(self) < self->need || (!self->tail.size && !self->whole))
             return NOT_YET;
-        if (join_tail(self) < 0)
+        if (!self->whole && join_tail(self) < 0)
             return FAILED;
     }
 }
@@ -763,12 +872,14 @@ break_decoder(Decoder *self)
     if (PyErr_GivenExceptionMatches(error, PyExc_Exception)) {
         kept = Py_NewRef(error);
     } else {
-        fault(self, "reading was interrupted", self->position);
+        fault(self, "reading was interrupted", self->position - self->behind);
         kept = take_error();
     }
-    self->base += self->position;
-    self->position = 0;
+    self->base = offset(self);
+    consume_to(self, 0);
     Py_SETREF(self->buffer, Py_NewRef(self->state->no_bytes));
+    Py_CLEAR(self->body);
+    self->filled = self->whole = 0;
     bytes_free(&self->tail);
     bytes_free(&self->figures);
     bytes_free(&self->raw);
@@ -815,9 +926,13 @@ feed_tail(Decoder *self, PyObject *data)
         PyErr_Format(PyExc_TypeError, "can't concat %.100s to bytearray", Py_TYPE(data)->tp_name);
         return -1;
     }
-    int result = bytes_add(&self->tail, view.buf, view.len);
+    Py_ssize_t used = self->whole ? fill_body(self, view.buf, view.len) : 0;
+    if (used < 0)
+        break_decoder(self); /* what was gathered is lost */
+    else if (bytes_add(&self->tail, (const char *)view.buf + used, view.len - used) < 0)
+        used = FAILED;
     PyBuffer_Release(&view);
-    return result;
+    return used < 0 ? -1 : 0;
 }
 
 static int
@@ -859,7 +974,7 @@ feed(Decoder *self, PyObject *data)
 static int
 is_at_border(const Decoder *self)
 {
-    return !buffered(self) && self->start == self->base + self->position;
+    return !buffered(self) && self->start == offset(self);
 }
 
 PyDoc_STRVAR(at_border_doc, "at_border($self, /)\n--\n\nWhether all that was fed is consumed and no value is open.");
@@ -897,7 +1012,7 @@ get_buffered(Decoder *self, void *Py_UNUSED(none))
 static PyObject *
 get_offset(Decoder *self, void *Py_UNUSED(none))
 {
-    return PyLong_FromLongLong(self->base + self->position);
+    return PyLong_FromLongLong(offset(self));
 }
 
 static PyObject *
@@ -1005,6 +1120,7 @@ decoder_dealloc(Decoder *self)
         PyObject_ClearWeakRefs((PyObject *)self);
     decoder_clear(self);
     Py_CLEAR(self->buffer);
+    Py_CLEAR(self->body);
     bytes_free(&self->tail);
     bytes_free(&self->figures);
     bytes_free(&self->raw);

@@ -2,7 +2,12 @@
 
 #include "native.h"
 
-enum { SMALL = 512, SMALL_KEYS = 128, FEW = 8, SAFE_DEPTH = 200, NUMBER = 24 };
+#ifdef GOBLINS_FUZZ /* what happens to the large happens to the small */
+enum { SMALL = 16, SMALL_KEYS = 8, FEW = 2 };
+#else
+enum { SMALL = 512, SMALL_KEYS = 128, FEW = 8 };
+#endif
+enum { SAFE_DEPTH = 200, NUMBER = 24 };
 
 /* Where bytes are written: first into `small`, and once that is full into a bytes object that grows and becomes
    the result, so that what is long is copied once. */
