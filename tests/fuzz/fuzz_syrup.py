@@ -8,9 +8,11 @@
         -DGOBLINS_FUZZ -I$INCLUDE goblins_py/syrup/native/*.c -o goblins_py/syrup/_native.so
     python tests/fuzz/fuzz_syrup.py --seeds SEEDS
     LD_PRELOAD=$(python -c "import atheris; print(atheris.path())")/asan_with_fuzzer.so PYTHONMALLOC=malloc \
-        ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=. python tests/fuzz/fuzz_syrup.py -max_total_time=3600 CORPUS SEEDS
+        ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=. python tests/fuzz/fuzz_syrup.py \
+        -max_total_time=3600 -max_len=400 CORPUS SEEDS
 
-The first three bytes of an input choose limits, hook and split; the rest is fed. What was read is written again.
+The first three bytes of an input choose limits, hook and split; the rest is fed. What was read is written
+again.
 """
 
 import sys
@@ -67,6 +69,11 @@ def outcome(work):
         return "value", work()
     except Exception as error:  # noqa: BLE001
         return type(error), str(error), getattr(error, "offset", None)
+
+
+def write(encode, value, special, depth):
+    """What an encoder makes of a value."""
+    return outcome(lambda: encode(value, special, depth=depth))
 
 
 def pieces_of(data, choice):
@@ -126,10 +133,7 @@ class Both:
         """Write it with both: as it is, in other containers, and with little depth."""
         for case in (value, [value, {"key": value}], (value, True, {"a", "b"})):
             for special in (None, write_odd):
-                one, other = (
-                    outcome(lambda encode=encode, case=case, special=special: encode(case, special, depth=depth))
-                    for encode in self.encoders
-                )
+                one, other = (write(encode, case, special, depth) for encode in self.encoders)
                 if one != other:
                     raise Mismatch(case, one, other)
 

@@ -127,6 +127,8 @@ traverse(PyObject *module, visitproc visit, void *arg)
     State *state = PyModule_GetState(module);
 #define VISIT(object) Py_VISIT(object);
     EACH_OBJECT(state, VISIT)
+    for (int index = 0; index < SHARED_SYMBOLS; index++)
+        Py_VISIT(state->shared[index].symbol);
     return 0;
 }
 
@@ -136,6 +138,10 @@ clear(PyObject *module)
     State *state = PyModule_GetState(module);
 #define CLEAR(object) Py_CLEAR(object);
     EACH_OBJECT(state, CLEAR)
+    for (int index = 0; index < SHARED_SYMBOLS; index++) {
+        Py_CLEAR(state->shared[index].symbol);
+        Py_CLEAR(state->shared[index].syrup);
+    }
     return 0;
 }
 

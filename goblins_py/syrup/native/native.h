@@ -11,6 +11,13 @@
 #include <stdint.h>
 #include <string.h>
 
+typedef struct {
+    PyObject *symbol, *syrup; /* the name is the end of syrup, which is never changed */
+    uint32_t hash, size;
+} SymbolEntry;
+
+enum { SHARED_SYMBOLS = 256 };
+
 /* Of one import of the module, so that each sub-interpreter has its own. */
 typedef struct {
     PyTypeObject *Decoder;
@@ -21,6 +28,7 @@ typedef struct {
     PyObject *need_data, *default_limits, *nan, *empty_map, *no_bytes;
     PyObject *make_map, *make_set, *check_canonical, *integer;
     PyObject *str_items, *ten;
+    SymbolEntry shared[SHARED_SYMBOLS]; /* those read last, by any decoder: a new one meets the same few names */
     uint64_t keys[2]; /* of the hash of symbols: secret, so that no peer can choose symbols that collide */
 } State;
 
@@ -40,11 +48,6 @@ int bytes_add(Bytes *bytes, const char *data, Py_ssize_t size);
 void bytes_free(Bytes *bytes);
 
 /* --- symbols already seen (symbols.c) ------------------------------------------- */
-
-typedef struct {
-    PyObject *symbol, *syrup; /* the name is the end of syrup, which is never changed */
-    uint32_t hash, size;
-} SymbolEntry;
 
 typedef struct {
     SymbolEntry *entries;
