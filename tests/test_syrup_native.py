@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import tracemalloc
+import weakref
 
 import pytest
 from hypothesis import given
@@ -420,6 +421,41 @@ def test_a_decoder_in_a_circle_is_collected():
     del hook
     assert gc.collect() >= 2
     assert len(gc.get_objects()) < before
+
+
+def test_the_collector_is_spared_what_is_in_no_circle():
+    """Values that hold values only; what a hook made is looked at, and a circle through it is collected."""
+
+    class Made:
+        pass
+
+    data = b"[<1'a5+[]{1\"b[1'c]}[1+[2+]]>]"
+    decoder = native.Decoder()
+    decoder.feed(data)
+    value = decoder.next_value()
+    inside = [value[0], value[0].label, value[0].fields, *value[0].fields]
+    assert [] == [each for each in [value, *inside] if gc.is_tracked(each) and each != ()]
+    assert not gc.is_tracked(value[0].fields[2]._items)
+    gc.collect()
+    assert value == pure_encode_and_back(value)
+
+    made = Made()
+    decoder = native.Decoder(special=lambda label, fields: made)
+    decoder.feed(b"[{1+[{2+<1'x>}]}]")
+    made.value = decoder.next_value()
+    del decoder
+    assert gc.is_tracked(made.value)
+    gone = weakref.ref(made)
+    del made
+    gc.collect()
+    assert gone() is None
+
+
+def pure_encode_and_back(value):
+    """The same, through the other codec."""
+    decoder = pure_decode.Decoder()
+    decoder.feed(pure_encode.encode(value))
+    return decoder.next_value()
 
 
 def test_the_environment_chooses_python():

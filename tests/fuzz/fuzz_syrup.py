@@ -1,4 +1,4 @@
-"""Coverage-guided bytes through both codecs, with sanitizers in the one in C; the first difference ends it.
+r"""Coverage-guided bytes through both codecs, with sanitizers in the one in C; the first difference ends it.
 
 ::
 

@@ -103,6 +103,7 @@ make_symbol(State *state, const char *name, Py_ssize_t size)
     SLOT(symbol, state->symbol_name) = Py_NewRef(text);
     SLOT(symbol, state->symbol_syrup) = Py_NewRef(syrup);
     SLOT(symbol, state->symbol_hash) = Py_NewRef(hash);
+    PyObject_GC_UnTrack(symbol); /* it holds nothing that could hold it */
 done:
     Py_XDECREF(text);
     Py_XDECREF(syrup);
