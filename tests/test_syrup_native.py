@@ -439,14 +439,15 @@ def test_the_collector_is_spared_what_is_in_no_circle():
     gc.collect()
     assert value == pure_encode_and_back(value)
 
-    made = Made()
-    decoder = native.Decoder(special=lambda label, fields: made)
-    decoder.feed(b"[{1+[{2+<1'x>}]}]")
-    made.value = decoder.next_value()
-    del decoder
-    assert gc.is_tracked(made.value)
-    gone = weakref.ref(made)
-    del made
+    def circle():
+        made = Made()
+        decoder = native.Decoder(special=lambda label, fields: made)
+        decoder.feed(b"[{1+[{2+<1'x>}]}]")
+        made.value = decoder.next_value()
+        assert gc.is_tracked(made.value)
+        return weakref.ref(made)
+
+    gone = circle()
     gc.collect()
     assert gone() is None
 
