@@ -383,7 +383,7 @@ def test_no_reference_is_lost_or_kept():
 
     def state():
         gc.collect()
-        counts = [sys.getrefcount(kept) for kept in (marker, NEED_DATA, Record, Symbol, Map, native.Decoder)]
+        counts = [sys.getrefcount(kept) for kept in (marker, NEED_DATA, Record, Map, native.Decoder)]
         return len(gc.get_objects()), sys.getallocatedblocks(), total(), counts
 
     def rounds(count):
