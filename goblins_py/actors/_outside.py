@@ -75,7 +75,7 @@ def listen_outside(promise: Promise[Any], told: Told) -> Callable[[], None]:
     return lambda: promise._home.post(_Leave(promise, waiter))
 
 
-class _Thunk(Effect, Work):
+class _Thunk(Work):
     """A function to be run as the first turn of a churn, for somebody outside."""
 
     __slots__ = ("args", "function", "told")
@@ -84,9 +84,6 @@ class _Thunk(Effect, Work):
         self.function = function
         self.args = args
         self.told = told
-
-    def commit(self, vat: Home) -> None:
-        cast(Junction, vat).queue.append(self)
 
     def refuse(self, reason: BaseException) -> None:
         self.told(Broken(reason))
