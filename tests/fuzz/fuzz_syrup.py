@@ -107,6 +107,7 @@ class Both:
 
     def __init__(self):
         self.decoders = [import_module(f"goblins_py.syrup.{name}").Decoder for name in ("_decode", "_native")]
+        self.whole = [import_module(f"goblins_py.syrup.{name}").decode for name in ("_whole", "_native")]
         self.encoders = [import_module(f"goblins_py.syrup.{name}").encode for name in ("_encode", "_native")]
 
     def compare(self, data):
@@ -125,6 +126,16 @@ class Both:
         ]
         if len(traces[0]) != len(traces[1]) or not all(map(is_alike, *traces)):
             raise Mismatch(traces)
+        one, other = [
+            (
+                outcome(
+                    lambda decode=decode: decode(data[CHOICES:], special=make_hook(data[1] % 6), **options)
+                ),
+            )
+            for decode in self.whole
+        ]
+        if not is_alike(one, other):
+            raise Mismatch(one, other)
         for step in traces[1]:
             if step[0][0] == "value":
                 self.compare_written(step[0][1], data[1] // 8)

@@ -44,7 +44,7 @@ typedef struct {
     PyObject *weak_references;
     PyObject *limits, *special, *error; /* special, error: or NULL */
     PyObject *scan_instead;             /* what a test put in the place of the scanner, or NULL */
-    long long depth, value_size, digits, most_items, bound;
+    Bounds bounds;
     /* What was fed: `buffer`, of which `position` is consumed, then `tail`. `base` is the offset of `buffer` in
        the whole input. Below `need` unread bytes there is no use in looking. */
     PyObject *buffer;
@@ -64,7 +64,7 @@ typedef struct {
     Container *open;
     Py_ssize_t n_open, open_room;
     SymbolTable symbols;
-    char is_canonical, is_busy;
+    char is_canonical, is_busy, is_brief; /* is_brief: for one value only, so symbols need not be remembered */
 } Decoder;
 
 int
@@ -150,7 +150,7 @@ over_items(Decoder *self, long long position)
 static int
 check_size(Decoder *self, long long end)
 {
-    if (end - self->start <= self->value_size)
+    if (end - self->start <= self->bounds.value_size)
         return 0;
     return over_limit(self, "value_size", "a value of more than %S bytes: value_size limit", self->start);
 }
@@ -212,7 +212,7 @@ push(Decoder *self, PyObject *value)
 static int
 open_container(Decoder *self, unsigned char code, long long position)
 {
-    if (self->n_open >= self->depth)
+    if (self->n_open >= self->bounds.depth)
         return over_limit(self, "depth", "more than %S containers open at once: depth limit", self->base + position);
     if (self->n_open == self->open_room) {
         Py_ssize_t room = self->open_room ? self->open_room * 2 : 8;
@@ -405,7 +405,7 @@ close_container(Decoder *self, long long position)
     Container container = self->open[self->n_open - 1];
     Py_ssize_t size = self->n_values - container.first;
     self->count += size;
-    if (self->count > self->most_items) {
+    if (self->count > self->bounds.items) {
         over_items(self, position);
         return NULL;
     }
@@ -434,7 +434,7 @@ body(Decoder *self, int mark, const char *data, Py_ssize_t size, long long start
     if (mark == ':')
         return PyBytes_FromStringAndSize(data, size);
     PyObject *value = mark == '"' ? PyUnicode_DecodeUTF8(data, size, NULL)
-                                  : symbol_get(&self->symbols, self->state, data, size);
+                                  : symbol_get(self->is_brief ? NULL : &self->symbols, self->state, data, size);
     if (value == NULL)
         blame_utf8(self, mark == '"' ? "invalid UTF-8 in a string" : "invalid UTF-8 in a symbol", start);
     return value;
@@ -515,7 +515,7 @@ read_number(Decoder *self, PyObject **value)
     const char *digits = buffer + self->position;
     Py_ssize_t size = end - self->position, start = self->position - self->figures.size;
     self->looked += size;
-    if (self->figures.size + size > self->digits)
+    if (self->figures.size + size > self->bounds.digits)
         return over_limit(self, "digits", "more than %S digits in a number: digits limit", self->base + start);
     consume_to(self, end);
     if (self->figures.size) {
@@ -617,7 +617,7 @@ complete(Decoder *self, PyObject **value)
 static int
 end_of_scan(Decoder *self, long long position)
 {
-    return self->count + self->n_values > self->most_items ? over_items(self, position) : NOT_YET;
+    return self->count + self->n_values > self->bounds.items ? over_items(self, position) : NOT_YET;
 }
 
 /* Read the token that starts with a digit from "1" to "9". Returns where it ends. If it is not FOUND, that is
@@ -627,7 +627,7 @@ read_digits(Decoder *self, const char *at, const char *end, PyObject **value, in
 {
     const char *buffer = PyBytes_AS_STRING(self->buffer), *mark = at;
     long long number = *at++ - '0';
-    while (at < end && *at >= '0' && *at <= '9' && number < self->bound)
+    while (at < end && *at >= '0' && *at <= '9' && number < self->bounds.bound)
         number = number * 10 + (*at++ - '0');
     int code = at < end ? *at : 0;
     *result = FOUND;
@@ -1080,34 +1080,48 @@ read_limit(PyObject *limits, const char *name, long long *limit)
     return *limit == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
+int
+read_bounds(PyObject *limits, Bounds *bounds)
+{
+    if (read_limit(limits, "depth", &bounds->depth) < 0 || read_limit(limits, "value_size", &bounds->value_size) < 0
+        || read_limit(limits, "digits", &bounds->digits) < 0 || read_limit(limits, "items", &bounds->items) < 0)
+        return -1;
+    bounds->bound = 1;
+    for (long long digits = 1; digits < bounds->digits && digits <= 8; digits++)
+        bounds->bound *= 10;
+    return 0;
+}
+
 static int
 set_limits(Decoder *self, PyObject *limits)
 {
-    if (read_limit(limits, "depth", &self->depth) < 0 || read_limit(limits, "value_size", &self->value_size) < 0
-        || read_limit(limits, "digits", &self->digits) < 0 || read_limit(limits, "items", &self->most_items) < 0)
+    if (limits == self->state->default_limits)
+        self->bounds = self->state->defaults;
+    else if (read_bounds(limits, &self->bounds) < 0)
         return -1;
-    self->bound = 1; /* numbers from here on are for read_number */
-    for (long long digits = 1; digits < self->digits && digits <= 8; digits++)
-        self->bound *= 10;
     Py_XSETREF(self->limits, Py_NewRef(limits));
     return 0;
+}
+
+static Decoder *
+new_decoder(PyTypeObject *type, State *state)
+{
+    Decoder *self = (Decoder *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->state = state;
+    self->buffer = Py_NewRef(state->no_bytes);
+    self->need = 1;
+    if (set_limits(self, state->default_limits) < 0)
+        Py_CLEAR(self);
+    return self;
 }
 
 static PyObject *
 decoder_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
 {
     PyObject *module = PyType_GetModuleByDef(type, &goblins_native_module);
-    if (module == NULL)
-        return NULL;
-    Decoder *self = (Decoder *)type->tp_alloc(type, 0);
-    if (self == NULL)
-        return NULL;
-    self->state = PyModule_GetState(module);
-    self->buffer = Py_NewRef(self->state->no_bytes);
-    self->need = 1;
-    if (set_limits(self, self->state->default_limits) < 0)
-        Py_CLEAR(self);
-    return (PyObject *)self;
+    return module ? (PyObject *)new_decoder(type, PyModule_GetState(module)) : NULL;
 }
 
 static int
@@ -1212,3 +1226,52 @@ PyType_Spec goblins_decoder_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = slots,
 };
+
+/* --- decode(data, *, canonical=False, limits=Limits(), special=None) --------------------------- */
+
+enum { DATA, CANONICAL, LIMITS, SPECIAL, PARAMETERS };
+
+static int
+set_up(Decoder *self, PyObject **found)
+{
+    int is_canonical = found[CANONICAL] ? PyObject_IsTrue(found[CANONICAL]) : 0;
+    if (is_canonical < 0 || (found[LIMITS] != NULL && set_limits(self, found[LIMITS]) < 0))
+        return -1;
+    self->is_canonical = (char)is_canonical;
+    self->is_brief = 1;
+    self->special = found[SPECIAL] == Py_None ? NULL : Py_XNewRef(found[SPECIAL]);
+    return 0;
+}
+
+/* Refuse a value that is not whole, and what follows one. */
+static PyObject *
+only_value(Decoder *self, PyObject *data, PyObject *value)
+{
+    if (value == self->state->need_data) {
+        Py_ssize_t size = PyObject_Size(data);
+        if (size >= 0)
+            raise_at(self, PyUnicode_FromString("the input ends within a value"), size);
+        Py_CLEAR(value);
+    } else if (buffered(self)) {
+        fault(self, "something follows the value", self->position);
+        Py_CLEAR(value);
+    }
+    return value;
+}
+
+PyObject *
+goblins_decode(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    static const char *const known[] = {"data", "canonical", "limits", "special", NULL};
+    PyObject *found[PARAMETERS] = {NULL}, *value = NULL;
+    if (read_arguments("decode", known, 1, args, nargs, names, found) < 0)
+        return NULL;
+    State *state = PyModule_GetState(module);
+    Decoder *self = new_decoder(state->Decoder, state);
+    PyObject *fed = self && set_up(self, found) == 0 ? feed(self, found[DATA]) : NULL;
+    if (fed != NULL && (value = next_value(self, NULL)) != NULL)
+        value = only_value(self, found[DATA], value);
+    Py_XDECREF(fed);
+    Py_XDECREF(self);
+    return value;
+}

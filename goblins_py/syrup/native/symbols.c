@@ -143,13 +143,13 @@ symbol_get(SymbolTable *table, State *state, const char *name, Py_ssize_t size)
     if (size > LONGEST)
         return make_symbol(state, name, size);
     uint32_t hash = hash_of(state, name, size);
-    if (table->room) {
+    if (table != NULL && table->room) {
         SymbolEntry *entry = find(table, hash, name, size);
         if (entry->symbol != NULL)
             return Py_NewRef(entry->symbol);
     }
     PyObject *symbol = shared_symbol(state, hash, name, size);
-    if (symbol == NULL || table->count >= MOST)
+    if (symbol == NULL || table == NULL || table->count >= MOST)
         return symbol;
     if (table->count * 2 >= table->room && grow(table) < 0) {
         Py_DECREF(symbol);
