@@ -1,7 +1,7 @@
 """Refuses a wheel that is not the three packages, each with its py.typed: `check_wheel.py FILE`.
 
-One built with a compiler also holds the codec in C, and modules compiled from the sources beside them; then it
-is for one platform.
+One built with a compiler also holds the codec in C, and modules compiled from the sources beside them; then
+it is for one platform.
 """
 
 import sys
