@@ -11,13 +11,35 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
 from persistence._records import GRAPH_KEY, CheckpointRecord
 
-__all__ = ["Drop", "Extent", "Index", "Op", "Put", "Stamp"]
+__all__ = ["Drop", "Extent", "Index", "Op", "Packed", "Put", "Stamp", "packed"]
+
+Packed: TypeAlias = int
+"""An `Extent` in one number, for a table of it with as many rows as objects."""
+
+_LENGTH_BITS: Final = 40
+_CHECKSUM_BITS: Final = 32
+_OFFSET_FROM: Final = _LENGTH_BITS + _CHECKSUM_BITS
+_LENGTHS: Final = (1 << _LENGTH_BITS) - 1
+_CHECKSUMS: Final = (1 << _CHECKSUM_BITS) - 1
+
+
+def packed(offset: int, length: int, checksum: int) -> Packed:
+    """The fields of an `Extent` as one number; a record has less than a tebibyte."""
+    return offset << _OFFSET_FROM | length << _CHECKSUM_BITS | checksum
+
+
+def _length(extent: Packed) -> int:
+    return extent >> _CHECKSUM_BITS & _LENGTHS
+
+
+def _unpacked(extent: Packed) -> Extent:
+    return Extent(extent >> _OFFSET_FROM, _length(extent), extent & _CHECKSUMS)
 
 
 class Extent(NamedTuple):
@@ -56,7 +78,7 @@ class _Mark:
     """A checkpoint: what there was at it, of all that has changed since. None: nothing."""
 
     checkpoint: CheckpointRecord
-    undo: dict[int, Extent | None] = attrs.field(factory=dict, repr=False)
+    undo: dict[int, Packed | None] = attrs.field(factory=dict, repr=False)
 
 
 @attrs.define(eq=False)
@@ -71,7 +93,7 @@ class Index:
     """
 
     keep: int | None = None
-    extents: dict[int, Extent] = attrs.field(factory=dict, init=False, repr=False)
+    extents: dict[int, Packed] = attrs.field(factory=dict, init=False, repr=False)
     live: int = attrs.field(default=0, init=False)
     last: CheckpointRecord | None = attrs.field(default=None, init=False)
     _marks: list[_Mark] = attrs.field(factory=list, init=False, repr=False)
@@ -80,9 +102,7 @@ class Index:
         """Take note of a record that is in the file, after all others."""
         match op:
             case Put(key, extent):
-                self._supersede(key)
-                self.extents[key] = extent
-                self.live += extent.length
+                self.put(key, packed(*extent))
             case Drop(slots):
                 for slot in slots:
                     self._supersede(slot)
@@ -91,18 +111,29 @@ class Index:
                 self._marks.append(_Mark(checkpoint))
                 self._forget_marks()
 
+    def put(self, key: int, extent: Packed) -> None:
+        """The record of `key` is there; as `apply`."""
+        if self._marks or key in self.extents:
+            self._supersede(key)
+        self.extents[key] = extent
+        self.live += extent >> _CHECKSUM_BITS & _LENGTHS
+
     def _supersede(self, key: int) -> None:
         old = self.extents.pop(key, None)
         undo = self._marks[-1].undo if self._marks else None
         if undo is not None and key not in undo:
             undo[key] = old
         elif old is not None:
-            self.live -= old.length
+            self.live -= _length(old)
 
     def _forget_marks(self) -> None:
         while self.keep is not None and len(self._marks) > self.keep:
             forgotten = self._marks.pop(0)
-            self.live -= sum(extent.length for extent in forgotten.undo.values() if extent is not None)
+            self.live -= sum(_length(extent) for extent in forgotten.undo.values() if extent is not None)
+
+    def lengths(self) -> dict[int, int]:
+        """Slot, or `GRAPH_KEY`, to bytes of its record."""
+        return {key: _length(extent) for key, extent in self.extents.items()}
 
     @property
     def is_at_checkpoint(self) -> bool:
@@ -123,25 +154,25 @@ class Index:
         return _log(dict(self.extents), marks), self.live
 
 
-def _log(present: dict[int, Extent], marks: list[_Mark]) -> Iterator[Op]:
+def _log(present: dict[int, Packed], marks: list[_Mark]) -> Iterator[Op]:
     state = present
     for mark in reversed(marks):
         state = _undone(state, mark.undo)
     if GRAPH_KEY in state:  # it comes first: a store that does not know its vat is none
-        yield Put(GRAPH_KEY, state[GRAPH_KEY])
-    yield from (Put(key, extent) for key, extent in state.items() if key != GRAPH_KEY)
+        yield Put(GRAPH_KEY, _unpacked(state[GRAPH_KEY]))
+    yield from (Put(key, _unpacked(extent)) for key, extent in state.items() if key != GRAPH_KEY)
     for number, mark in enumerate(marks):
         yield Stamp(mark.checkpoint)
         yield from _changes(mark.undo, marks[number + 1 :], present)
 
 
-def _undone(state: dict[int, Extent], undo: dict[int, Extent | None]) -> dict[int, Extent]:
+def _undone(state: dict[int, Packed], undo: dict[int, Packed | None]) -> dict[int, Packed]:
     earlier = {key: extent for key, extent in state.items() if key not in undo}
     earlier.update((key, extent) for key, extent in undo.items() if extent is not None)
     return earlier
 
 
-def _changes(undo: dict[int, Extent | None], later: list[_Mark], present: dict[int, Extent]) -> Iterator[Op]:
+def _changes(undo: dict[int, Packed | None], later: list[_Mark], present: dict[int, Packed]) -> Iterator[Op]:
     """What was changed after a checkpoint, as it was at the next one."""
     removed: list[int] = []
     for key in undo:
@@ -150,6 +181,6 @@ def _changes(undo: dict[int, Extent | None], later: list[_Mark], present: dict[i
         if extent is None:
             removed.append(key)
         else:
-            yield Put(key, extent)
+            yield Put(key, _unpacked(extent))
     if removed:
         yield Drop(tuple(removed))

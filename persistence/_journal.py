@@ -33,9 +33,9 @@ from goblins_py.errors import StoreCorruptError
 from persistence._compaction import Compaction
 from persistence._files import FileLayer
 from persistence._frames import VERSION
-from persistence._index import Drop, Extent, Index, Op, Put, Stamp
+from persistence._index import Drop, Extent, Index, Op, Put, Stamp, packed
 from persistence._new_file import NewFile, Sealing, start_new_file
-from persistence._records import Change, CheckpointRecord, Graph, encode_change, encode_checkpoint, merge
+from persistence._records import CheckpointRecord, Graph, encode_change, encode_checkpoint, merge
 from persistence._sealing import Vault
 
 __all__ = ["REWRITE", "Journal", "Options"]
@@ -121,8 +121,11 @@ class Journal:
             self._note(stamp)
             extents = extents[1:]
         self.graph = change.graph or self.graph
-        for op in _ops(change, [key for key, _ in records], extents):
-            self._note(op)
+        for (key, _), extent in zip(records, extents, strict=True):
+            if key is not None:
+                self._put(key, extent)
+        if change.removed:
+            self._note(Drop(tuple(sorted(change.removed))))
         self._tend(sum(extent.length for extent in extents))
 
     def checkpoint(self) -> int:
@@ -190,6 +193,11 @@ class Journal:
             self.files.truncate(self.handle, self.end)
         except OSError:
             _log.warning("store %s: an unfinished commit could not be cut off", self.path)
+
+    def _put(self, key: int, extent: Extent) -> None:
+        self.index.put(key, packed(*extent))
+        if self.compaction is not None:
+            self.compaction.note(Put(key, extent))
 
     def _note(self, op: Op) -> None:
         self.index.apply(op)
@@ -305,9 +313,3 @@ class Journal:
         if not is_ours:
             self.failure = error
             _log.error("store %s: its name in the directory may not be durable: %s", self.path, error)
-
-
-def _ops(change: Change, keys: Sequence[int | None], extents: Sequence[Extent]) -> list[Op]:
-    """What a commit's records do to the index."""
-    puts: list[Op] = [Put(key, extent) for key, extent in zip(keys, extents, strict=True) if key is not None]
-    return [*puts, Drop(tuple(sorted(change.removed)))] if change.removed else puts

@@ -15,7 +15,7 @@ import attrs
 from persistence._files import FileLayer
 from persistence._frames import HEAD_SIZE, SALT_SIZE, FileHeader, frame
 from persistence._index import Drop, Extent, Index, Op, Put, Stamp
-from persistence._records import encode_checkpoint, encode_removed, join_records, measure
+from persistence._records import encode_checkpoint, encode_removed
 from persistence._sealing import Plain, Sealed, Vault
 
 __all__ = ["NewFile", "Sealing", "start_new_file", "temporary_path"]
@@ -43,23 +43,23 @@ class Sealing:
 
     def frame(self, records: Sequence[bytes], offset: int) -> tuple[bytes, list[Extent]]:
         """The frame that holds the records and starts at `offset`, and where each of them is then."""
-        overhead = self.cipher.overhead
-        starts, length = measure(len(record) + overhead for record in records)
-        base, size = offset + HEAD_SIZE, self.cipher.nonce_size()
+        cipher, position = self.cipher, offset + HEAD_SIZE
+        size = cipher.nonce_size()
         nonces = self.files.random(size * len(records)) if size else b""
-        stored = [
-            self.cipher.seal(
-                record, base + start, nonces[size * n : size * n + size], is_last=n == len(records) - 1
-            )
-            for n, (record, start) in enumerate(zip(records, starts, strict=True))
-        ]
-        payload = join_records(stored)
-        if len(payload) != length:
-            raise AssertionError("records were sealed to another length than was foretold")
-        extents = [
-            Extent(base + start, len(data), crc32(data)) for start, data in zip(starts, stored, strict=True)
-        ]
-        return frame(payload, offset, self.header.seed), extents
+        pieces: list[bytes] = []
+        extents: list[Extent] = []
+        for number, record in enumerate(records):
+            length = len(record) + cipher.overhead
+            head = b"%d:" % length
+            position += len(head)
+            nonce = nonces[size * number : size * number + size]
+            stored = cipher.seal(record, position, nonce, is_last=number == len(records) - 1)
+            if len(stored) != length:
+                raise AssertionError("a record was sealed to another length than was foretold")
+            pieces += (head, stored)
+            extents.append(Extent(position, length, crc32(stored)))
+            position += length
+        return frame(b"".join(pieces), offset, self.header.seed), extents
 
 
 @attrs.define(eq=False)

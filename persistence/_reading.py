@@ -14,20 +14,20 @@ from zlib import crc32
 import attrs
 
 from goblins_py.abc import Portrait, Snapshot
+from goblins_py.actors import without_gc
 from goblins_py.errors import PersistenceError, StoreCorruptError
 from persistence._facts import Checkpoint, Progress, StoreFacts
 from persistence._files import FileLayer
 from persistence._frames import HEAD_SIZE, TORN, FileHeader, JournalView
-from persistence._index import Drop, Extent, Index, Put, Stamp
+from persistence._index import Drop, Index, Packed, Stamp, packed
 from persistence._records import (
     GRAPH_KEY,
     CheckpointRecord,
     Graph,
-    PortraitRecord,
     RecordError,
     RecordReader,
     RemovedRecord,
-    next_record,
+    records_in,
 )
 from persistence._sealing import Plain, Sealed, Secret, UnsealError, Vault
 
@@ -94,7 +94,8 @@ def read_contents(
         StoreCorruptError: damaged. PersistenceError: there is no such checkpoint.
     """
     reader = _Reader(file, Contents(Index(keep), len(file.header.line)), at)
-    reader.read_all(progress)
+    with without_gc():
+        reader.read_all(progress)
     if at is not None and not reader.is_there:
         known = ", ".join(str(each.number) for each in reader.contents.checkpoints)
         raise PersistenceError(f"the store has no checkpoint {at}; it has {known or 'none'}")
@@ -131,15 +132,23 @@ class _Reader:
     def _apply_frame(self, payload: bytes, base: int) -> None:
         """Apply the records of one frame, whose payload is at `base` of the file."""
         position, is_last = 0, None
+        contents, is_plain = self.contents, isinstance(self.file.cipher, Plain)
+        unseal, read, put = self.file.cipher.unseal, self.records.read, contents.index.put
         try:
-            while position < len(payload) and not self.is_there:
+            for start, stored in records_in(payload):
                 if is_last:
                     raise RecordError("a record behind the last one of its commit")
-                start, stop = next_record(payload, position)
-                stored, offset = payload[start:stop], base + start
-                record, is_last = self.file.cipher.unseal(stored, offset)
-                self._apply(record, Extent(offset, len(stored), crc32(stored)))
-                position = stop
+                offset = base + start
+                data, is_last = (stored, None) if is_plain else unseal(stored, offset)
+                record, extent = read(data), packed(offset, len(stored), crc32(stored))
+                if isinstance(record, tuple):
+                    slot, contents.portraits[slot] = record  # from left to right
+                    put(slot, extent)
+                else:
+                    self._apply(record, extent)
+                if self.is_there:
+                    break
+                position = start + len(stored)
         except (RecordError, UnsealError) as error:
             raise StoreCorruptError(f"the store is damaged: {error}", base + position) from None
         if is_last is False and not self.is_there:
@@ -147,12 +156,9 @@ class _Reader:
         if self.contents.graph is None:
             raise StoreCorruptError("the store is damaged: it starts without a vat id", base)
 
-    def _apply(self, data: bytes, extent: Extent) -> None:
+    def _apply(self, record: Graph | RemovedRecord | CheckpointRecord, extent: Packed) -> None:
         contents = self.contents
-        match self.records.read(data):
-            case PortraitRecord(slot, portrait):
-                contents.portraits[slot] = portrait
-                contents.index.apply(Put(slot, extent))
+        match record:
             case RemovedRecord(slots):
                 for slot in slots:
                     contents.portraits.pop(slot, None)
@@ -163,7 +169,7 @@ class _Reader:
                 self.is_there = number == self.at
             case Graph() as graph:
                 contents.graph = graph
-                contents.index.apply(Put(GRAPH_KEY, extent))
+                contents.index.put(GRAPH_KEY, extent)
 
 
 # --- without taking the store ---------------------------------------------------
@@ -191,7 +197,8 @@ def facts(file: Unlocked, progress: Progress | None = None) -> StoreFacts:
     """
     contents = read_contents(file, progress=progress)
     size = file.files.size(file.handle)
-    sizes = {slot: extent.length for slot, extent in contents.index.extents.items() if slot != GRAPH_KEY}
+    sizes = contents.index.lengths()
+    sizes.pop(GRAPH_KEY, None)
     encryption = file.vault.how.split(b" ")[0].decode()
     return StoreFacts(
         kind="syrup",

@@ -14,7 +14,7 @@ keeps Syrup. No text of an error holds anything of a state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias, TypeGuard
 
 import attrs
@@ -38,9 +38,9 @@ __all__ = [
     "encode_checkpoint",
     "encode_removed",
     "join_records",
-    "measure",
     "merge",
     "next_record",
+    "records_in",
 ]
 
 GRAPH_KEY: Final = -1
@@ -51,6 +51,7 @@ KeyedRecord: TypeAlias = tuple[int | None, bytes]
 
 _GRAPH, _PORTRAIT, _REMOVED = Symbol("graph"), Symbol("portrait"), Symbol("removed")
 _CHECKPOINT = Symbol("checkpoint")
+_PORTRAIT_FIELDS = 4
 _LONGEST_LENGTH = 20
 _DEPTH = 160  # more than a message may have (128), and far below the recursion limit
 _LIMITS = Limits(depth=_DEPTH, value_size=1 << 62, digits=1 << 62)  # our own writing: any size
@@ -67,14 +68,6 @@ class Graph:
     vat_id: bytes = attrs.field(repr=False)
     roots_version: int
     roots: tuple[int, ...]
-
-
-@attrs.frozen
-class PortraitRecord:
-    """The object at `slot`, from now on."""
-
-    slot: int
-    portrait: Portrait
 
 
 @attrs.frozen
@@ -110,6 +103,9 @@ class Change:
     removed: frozenset[int]
 
 
+PortraitRecord: TypeAlias = tuple[int, Portrait]
+"""The object at a slot, from now on. A plain tuple: a large store has as many as objects."""
+
 AnyRecord: TypeAlias = Graph | PortraitRecord | RemovedRecord | CheckpointRecord
 
 
@@ -125,11 +121,13 @@ def merge(deltas: Iterable[Delta], graph: Graph | None) -> Change:
     portraits, removed = dict[int, Portrait](), set[int]()
     before = graph
     for delta in deltas:
-        removed.difference_update(delta.portraits)
         portraits.update(delta.portraits)
-        for slot in delta.removed:
-            portraits.pop(slot, None)
-        removed.update(delta.removed)
+        if removed:
+            removed.difference_update(delta.portraits)
+        if delta.removed:
+            for slot in delta.removed:
+                portraits.pop(slot, None)
+            removed.update(delta.removed)
         graph = _merge_graph(graph, delta)
         if graph is None and (portraits or removed):
             raise ValueError("the first delta of a new store must have vat_id and roots")
@@ -199,6 +197,8 @@ class RecordReader:
 
     def __init__(self) -> None:
         self._decoder = Decoder(_LIMITS)
+        self._portrait: object = _PORTRAIT
+        self._names: dict[str, str] = {}
 
     def read(self, data: bytes) -> AnyRecord:
         """The record that these bytes, all of them, are.
@@ -206,21 +206,6 @@ class RecordReader:
         Raises:
             RecordError: they are none, or its fields are not what they must be.
         """
-        value = self._decode(data)
-        if not isinstance(value, Record):
-            raise RecordError("not a record")
-        match value.label, value.fields:
-            case label, (slot, name, version, state) if label == _PORTRAIT:
-                return _portrait_record(slot, name, version, state)
-            case label, (vat_id, version, roots) if label == _GRAPH:
-                return _graph(vat_id, version, roots)
-            case label, (slots,) if label == _REMOVED and _are_slots(slots):
-                return RemovedRecord(slots)
-            case label, (number, time) if label == _CHECKPOINT and _is_count(number) and _is_count(time):
-                return CheckpointRecord(number, time)
-        raise RecordError("a record that stores do not have")
-
-    def _decode(self, data: bytes) -> object:
         decoder = self._decoder
         start = decoder.offset
         try:
@@ -232,15 +217,39 @@ class RecordReader:
         if value is NEED_DATA or not decoder.at_border():
             self._decoder = Decoder(_LIMITS)
             raise RecordError("not one whole Syrup value")
-        return value
+        if type(value) is not Record:
+            raise RecordError("not a record")
+        label = value.label
+        if label is not self._portrait and label != _PORTRAIT:
+            return _rare_record(label, value.fields)
+        self._portrait = label  # nearly all are: the next one's will be the very same
+        slot, name, version, state = _portrait_fields(value.fields)
+        return slot, Portrait(self._names.setdefault(name, name), version, state)  # few names, many objects
 
 
-def _portrait_record(slot: object, name: object, version: object, state: object) -> PortraitRecord:
-    if not _is_count(slot) or not isinstance(name, str) or not _is_count(version):
+def _rare_record(label: object, fields: tuple[object, ...]) -> AnyRecord:
+    match label, fields:
+        case label, (vat_id, version, roots) if label == _GRAPH:
+            return _graph(vat_id, version, roots)
+        case label, (slots,) if label == _REMOVED and _are_slots(slots):
+            return RemovedRecord(slots)
+        case label, (number, time) if label == _CHECKPOINT and _is_count(number) and _is_count(time):
+            return CheckpointRecord(number, time)
+    raise RecordError("a record that stores do not have")
+
+
+def _portrait_fields(fields: tuple[object, ...]) -> tuple[int, str, int, Map[str, object]]:
+    if len(fields) != _PORTRAIT_FIELDS:
+        raise RecordError("a record that stores do not have")
+    slot, name, version, state = fields
+    if type(slot) is not int or type(version) is not int or type(name) is not str or slot < 0 or version < 0:
         raise RecordError("a portrait with fields of the wrong kind")
-    if not _is_state(state):
+    if type(state) is not Map:
         raise RecordError("a portrait whose state is not fields with names")
-    return PortraitRecord(slot, Portrait(name, version, state))
+    for key in state:
+        if type(key) is not str:
+            raise RecordError("a portrait whose state is not fields with names")
+    return slot, name, version, state
 
 
 def _graph(vat_id: object, version: object, roots: object) -> Graph:
@@ -253,25 +262,11 @@ def _is_count(value: object) -> TypeGuard[int]:
     return type(value) is int and value >= 0
 
 
-def _is_state(value: object) -> TypeGuard[Map[str, object]]:
-    return isinstance(value, Map) and all(type(key) is str for key in value)
-
-
 def _are_slots(value: object) -> TypeGuard[tuple[int, ...]]:
     return isinstance(value, tuple) and all(_is_count(slot) for slot in value)
 
 
 # --- records in a payload --------------------------------------------------
-
-
-def measure(lengths: Iterable[int]) -> tuple[list[int], int]:
-    """Where in a payload records of these lengths start, and how long it is."""
-    starts: list[int] = []
-    position = 0
-    for length in lengths:
-        starts.append(position + len(b"%d:" % length))
-        position = starts[-1] + length
-    return starts, position
 
 
 def join_records(records: Iterable[bytes]) -> bytes:
@@ -296,3 +291,22 @@ def next_record(payload: bytes, position: int) -> tuple[int, int]:
     if stop > len(payload):
         raise RecordError("a record that is longer than its frame")
     return colon + 1, stop
+
+
+def records_in(payload: bytes) -> Iterator[tuple[int, bytes]]:
+    """All records of a payload, and where each starts in it; as `next_record`, for all of a large file.
+
+    Raises:
+        RecordError: something in it is no byte string.
+    """
+    decoder = Decoder(_LIMITS)
+    decoder.feed(payload)
+    try:
+        while (record := decoder.next_value()) is not NEED_DATA:
+            if type(record) is not bytes:
+                raise RecordError("no record where one must start")
+            yield decoder.offset - len(record), record
+    except SyrupDecodeError:
+        raise RecordError("no record where one must start") from None
+    if not decoder.at_border():
+        raise RecordError("a record that is longer than its frame")

@@ -22,6 +22,7 @@ import apsw
 import attrs
 
 from goblins_py.abc import Delta, Portrait, Snapshot
+from goblins_py.actors import without_gc
 from goblins_py.errors import StoreCorruptError, SyrupEncodeError, VersionMismatchError
 from persistence._facts import Progress, StoreFacts
 from persistence._files import FileLayer
@@ -204,7 +205,7 @@ class Database:
         portraits, sizes, reader = dict[int, Portrait](), dict[int, int](), RecordReader()
         done, total = 0, Path(self.path).stat().st_size
         graph: Graph | None = None
-        with explained(self.path):
+        with explained(self.path), without_gc():
             if self._is_new():
                 return None, sizes
             for slot, crc, data in self.connection.execute(_ALL):
@@ -212,7 +213,7 @@ class Database:
                 if isinstance(record, Graph):
                     graph = record
                 else:
-                    portraits[slot], sizes[slot] = record.portrait, len(data)
+                    portraits[slot], sizes[slot] = record[1], len(data)
                 done += len(data)
                 if progress is not None:
                     progress(min(done, total), total)
@@ -301,6 +302,6 @@ def _read(reader: RecordReader, slot: object, crc: object, data: object) -> Grap
         raise StoreCorruptError(f"the store is damaged: {error}, at slot {slot}") from None
     if isinstance(record, Graph) and slot == GRAPH_KEY:
         return record
-    if isinstance(record, PortraitRecord) and slot == record.slot:
+    if isinstance(record, tuple) and slot == record[0]:
         return record
     raise StoreCorruptError(f"the store is damaged: another record is at slot {slot}")

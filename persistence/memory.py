@@ -8,7 +8,7 @@ import trio
 
 from goblins_py.abc import Delta, Portrait, Snapshot, Store
 from goblins_py.errors import PersistenceError, StoreLockedError
-from persistence._records import Graph, PortraitRecord, RecordReader, encode_change, merge
+from persistence._records import Graph, RecordReader, encode_change, merge
 
 __all__ = ["MemoryStore"]
 
@@ -43,8 +43,9 @@ class MemoryStore(Store):
         reader = RecordReader()
         for data in self._portraits.values():
             record = reader.read(data)
-            if isinstance(record, PortraitRecord):
-                portraits[record.slot] = record.portrait
+            if isinstance(record, tuple):
+                slot, portrait = record
+                portraits[slot] = portrait
         return Snapshot(graph.vat_id, graph.roots_version, graph.roots, portraits)
 
     async def commit(self, deltas: Sequence[Delta]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 import trio
 
@@ -21,10 +21,9 @@ from persistence._journal import Journal, Options
 from persistence._opening import open_journal
 from persistence._reading import facts, read_contents, read_only
 from persistence._sealing import Cost, Secret
+from persistence._worker import Worker
 
 __all__ = ["SyrupStore"]
-
-_T = TypeVar("_T")
 
 _SLICE: Final = 1 << 15
 """Bytes that a compaction carries over between two commits."""
@@ -75,7 +74,7 @@ class SyrupStore(Store):
         self._files = FileLayer() if _files is None else _files
         self._journal: Journal | None = None
         self._is_read = False
-        self._worker = trio.CapacityLimiter(1)  # our own: no other blocking work delays a commit
+        self._worker = Worker()
 
     def __repr__(self) -> str:
         return f"SyrupStore({self._path!r})"
@@ -96,10 +95,10 @@ class SyrupStore(Store):
             raise StoreLockedError(f"{self._path} is open already, by this object")
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._reads_only:
-            snapshot = await self._in_thread(self._read)
+            snapshot = await self._worker.do(self._read)
             self._is_read = True
         else:
-            self._journal, snapshot = await self._in_thread(self._open)
+            self._journal, snapshot = await self._worker.do(self._open)
         try:
             await trio.lowlevel.checkpoint_if_cancelled()
         except BaseException:
@@ -121,7 +120,11 @@ class SyrupStore(Store):
             PersistenceError: the store is not open, or read-only.
         """
         journal = self._taken()
-        await self._in_thread(lambda: journal.append(deltas))
+        await self._worker.do(lambda: journal.append(deltas))
+
+    def _begin_commit(self, deltas: Sequence[Delta], told: Callable[[Exception | None], None]) -> bool:
+        journal = self._journal
+        return journal is not None and self._worker.begin(lambda: journal.append(deltas), told)
 
     async def aclose(self) -> None:
         """Let go of the store; see `Store`."""
@@ -129,7 +132,7 @@ class SyrupStore(Store):
         if journal is None:
             await trio.lowlevel.checkpoint()
         else:
-            await self._in_thread(journal.close)
+            await self._worker.do(journal.close)
 
     # --- beyond the contract ---
 
@@ -141,7 +144,7 @@ class SyrupStore(Store):
             OSError, PersistenceError: as `commit`.
         """
         journal = self._taken()
-        return await self._in_thread(journal.checkpoint)
+        return await self._worker.do(journal.checkpoint)
 
     async def checkpoints(self) -> tuple[Checkpoint, ...]:
         """Those that `at` opens, the oldest first. The store need not be open, and may be in use.
@@ -162,7 +165,7 @@ class SyrupStore(Store):
             with read_only(self._path, self._files, self._secret) as file:
                 return facts(file, progress)
 
-        return await self._in_thread(read)
+        return await self._worker.do(read)
 
     async def compact(self, progress: Progress | None = None) -> None:
         """Rewrite the file without what is out of date, while commits go on.
@@ -177,7 +180,7 @@ class SyrupStore(Store):
         before = journal.compactions
         while journal.compactions == before:
             await trio.lowlevel.checkpoint_if_cancelled()
-            done, total = await self._in_thread(lambda: journal.compact(_SLICE))
+            done, total = await self._worker.do(lambda: journal.compact(_SLICE))
             if progress is not None:
                 progress(done, total)
 
@@ -187,9 +190,3 @@ class SyrupStore(Store):
         if self._journal is None:
             raise PersistenceError("the store is not open")
         return self._journal
-
-    async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        """Do blocking work, and wait for its outcome whoever cancels us."""
-        with trio.CancelScope(shield=True):
-            result = await trio.to_thread.run_sync(work, abandon_on_cancel=False, limiter=self._worker)
-        return result  # noqa: RET504 -- within the scope, mypy would miss a return

@@ -3,6 +3,7 @@
 import goblins_py.actors._pure  # noqa: F401, I001 - first: it decides where the others are found
 
 from goblins_py.actors._behaviour import actor, become, live, value
+from goblins_py.actors._bulk import without_gc
 from goblins_py.actors._dormant import LostReferenceError, dormant_ref
 from goblins_py.actors._environment import PersistenceEnv, persistent_name
 from goblins_py.actors._far import PersistenceRegistry
@@ -10,7 +11,7 @@ from goblins_py.actors._joiners import all_of, any_of, race, timeout
 from goblins_py.actors._keeper import GraphKeeper
 from goblins_py.actors._on import HandlerTurn, Resolver, make_promise, on, on_sever, resolver_for
 from goblins_py.actors._outgoing import Flushed, Introduce, Lost, Outgoing, Pursuit
-from goblins_py.actors._outside import listen_outside, run_outside, send_outside, sender_for
+from goblins_py.actors._outside import listen_outside, run_outside, send_outside, sender_for, settled
 from goblins_py.actors._passable import passable
 from goblins_py.actors._portrait import Delta, Portrait, Snapshot
 from goblins_py.actors._promise import (
@@ -122,10 +123,12 @@ __all__ = [
     "send_only",
     "send_outside",
     "sender_for",
+    "settled",
     "spawn",
     "timeout",
     "untag",
     "unwrap",
     "upgrade",
     "value",
+    "without_gc",
 ]

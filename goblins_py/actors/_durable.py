@@ -129,6 +129,11 @@ class Durables:
         if key is not None and kept is not None and kept.slot == slot:
             del self._kept[key]
 
+    @property
+    def has_news(self) -> bool:
+        """Is there anybody to ask, or anything that has changed by itself?"""
+        return bool(self._elsewhere or self._dirty)
+
     def listen_elsewhere(self) -> None:
         """Ask other vats about promises of theirs that are held here; what is asked leaves with the churn."""
         if not self._elsewhere:

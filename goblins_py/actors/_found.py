@@ -52,13 +52,19 @@ class Found(Finder):
         self._remotes: dict[Source, Ref[Any]] = {}
 
     def ref_at(self, slot: int) -> Ref[Any]:
-        thing = self._thing_at(slot)
+        thing = self.things.get(slot)
+        if thing is None:
+            thing = self._new_thing(slot)
+        self.held.append(slot)
         if not isinstance(thing, Ref):
             raise StoreCorruptError(f"a portrait refers to slot {slot}, which holds no object")
         return thing
 
     def promise_at(self, slot: int) -> Promise[Any]:
-        thing = self._thing_at(slot)
+        thing = self.things.get(slot)
+        if thing is None:
+            thing = self._new_thing(slot)
+        self.held.append(slot)
         if not isinstance(thing, Promise):
             raise StoreCorruptError(f"a portrait refers to slot {slot}, which holds no promise")
         return thing
@@ -80,18 +86,15 @@ class Found(Finder):
             if slot not in reached and isinstance(thing, Ref):
                 thing._connector = Lost("nothing in its vat refers to the object any more")
 
-    def _thing_at(self, slot: int) -> Any:
-        thing = self.things.get(slot)
+    def _new_thing(self, slot: int) -> Any:
+        portrait = self._portraits.get(slot)
+        if portrait is None:
+            raise StoreCorruptError(f"a portrait refers to slot {slot}, which holds nothing")
+        thing = self._durables.empty(portrait.name, slot, self._new_ref)
         if thing is None:
-            portrait = self._portraits.get(slot)
-            if portrait is None:
-                raise StoreCorruptError(f"a portrait refers to slot {slot}, which holds nothing")
-            thing = self._durables.empty(portrait.name, slot, self._new_ref)
-            if thing is None:
-                thing = self._new_ref(slot)
-            if isinstance(thing, Ref):
-                thing._slot = slot
-            self.things[slot] = thing
-            self._know(thing, slot)
-        self.held.append(slot)
+            thing = self._new_ref(slot)
+        if isinstance(thing, Ref):
+            thing._slot = slot
+        self.things[slot] = thing
+        self._know(thing, slot)
         return thing

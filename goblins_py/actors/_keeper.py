@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, Final, TypeAlias, cast
 
+from goblins_py.actors._behaviour import state_fields
+from goblins_py.actors._bulk import without_gc
 from goblins_py.actors._durable import Durables, resolver_portrait
 from goblins_py.actors._environment import PersistenceEnv
 from goblins_py.actors._far import PersistenceRegistry
@@ -22,7 +24,7 @@ from goblins_py.actors._on import Resolver
 from goblins_py.actors._outgoing import Outgoing
 from goblins_py.actors._pins import Pins
 from goblins_py.actors._portrait import Delta, Portrait, Snapshot
-from goblins_py.actors._portray import Depicter
+from goblins_py.actors._portray import VOID, Depicter, is_plain
 from goblins_py.actors._promise import Promise
 from goblins_py.actors._reference import Ref
 from goblins_py.actors._revival import Revival
@@ -34,6 +36,11 @@ from goblins_py.actors._vat import Keeper, Vat
 from goblins_py.errors import NotPortrayableError, UpgradeFailedError
 
 __all__ = ["GraphKeeper"]
+
+Outline: TypeAlias = tuple[str, int, tuple[str, ...]]
+"""Of a class: the name and version that its objects are saved under, and its state fields."""
+
+_NOTHING: Final[frozenset[int]] = frozenset()
 
 
 class GraphKeeper(Keeper):
@@ -53,6 +60,7 @@ class GraphKeeper(Keeper):
         self._vat = vat
         self._slots = SlotTable()
         self._changed: dict[int, Portrait] = {}
+        self._outlines: dict[type, Outline] = {}
         self._found: list[Thing] = []
         self._depicter = Depicter(env, vat, self)
         self._durables = Durables(vat)
@@ -101,22 +109,61 @@ class GraphKeeper(Keeper):
         return isinstance(ref, Ref) and ref._home is self._vat and ref._connector is None
 
     def check(self, turn: Turn) -> None:
-        changed = {
-            id(ref): ref for ref in map(_owner, turn.undo) if ref is not None and ref._slot is not None
-        }
-        if changed:
-            self._portray_all(list(changed.values()), new=())
+        plain: dict[int, Portrait] = {}
+        others: dict[int, Thing] = {}
+        for change in turn.undo:
+            ref = _owner(change)
+            if ref is None or ref._slot is None or ref._slot in plain:
+                continue
+            portrait = self._plain_portrait(ref)
+            if portrait is None:
+                others[ref._slot] = ref
+            else:
+                plain[ref._slot] = portrait
+        if others:
+            self._portray_all(list(others.values()), new=())
+        self._changed.update(plain)
+
+    def _plain_portrait(self, ref: Ref[object]) -> Portrait | None:
+        """Of an object that holds nothing but plain values, as most do: nothing is to be found by it."""
+        if self.neighbours.registry is not None or type(ref) is not Ref:
+            return None  # what it held before may be let go of
+        behaviour = ref._behaviour
+        outline = self._outline(type(behaviour))
+        if outline is None:
+            return None
+        name, version, fields = outline
+        state: dict[str, object] = {}
+        for field in fields:
+            value = getattr(behaviour, field)
+            if not is_plain(value):
+                if value is not None:
+                    return None
+                value = VOID
+            state[field] = value
+        return Portrait(name, version, state)
+
+    def _outline(self, cls: type) -> Outline | None:
+        """How its fields are saved; None if it has a say in that, or cannot be saved."""
+        outline = self._outlines.get(cls)
+        if outline is None and not hasattr(cls, "__portrait__"):
+            name = self._env.name_of(cls)
+            if name is not None:
+                version: int = cast(Any, cls).__goblins_version__
+                outline = self._outlines[cls] = (name, version, state_fields(cls))
+        return outline
 
     def take_delta(self) -> Delta | None:
-        self._durables.listen_elsewhere()
-        self._portray_settled()
-        self._portray_stale()
-        self.neighbours.prepare_release()
-        removed = self._take_gone()
+        if self._durables.has_news or self._stale or self.neighbours.registry is not None:
+            self._durables.listen_elsewhere()
+            self._portray_settled()
+            self._portray_stale()
+            self.neighbours.prepare_release()
+        removed = self._take_gone() if self._slots.gone else _NOTHING
+        if not self._changed and not removed and self._first is None:
+            return None
         portraits, self._changed = self._changed, {}
         first, self._first = self._first, None
-        if not portraits and not removed and first is None:
-            return None
         if first is None:
             return Delta(portraits, removed)
         return Delta(
@@ -298,7 +345,7 @@ class GraphKeeper(Keeper):
         upgrade = plan.upgrade_from(snapshot.roots_version)
         self.vat_id = snapshot.vat_id
         with self.neighbours.waking():
-            with no_turn():
+            with no_turn(), without_gc():
                 self._revive_all(snapshot)
             turn.effects.append(Awaken(self._slots.objects(), thorough=upgrade is not None))
             if upgrade is not None:

@@ -14,7 +14,7 @@ from goblins_py.actors._send import Sender, make_message
 from goblins_py.actors._turn import Effect, Home, Turn, Work
 from goblins_py.actors._vat import Vat
 
-__all__ = ["listen_outside", "run_outside", "send_outside", "sender_for"]
+__all__ = ["listen_outside", "run_outside", "send_outside", "sender_for", "settled"]
 
 Told = Callable[[Outcome], None]
 """Gets an outcome; called on the vat's thread when it is durable, or from anywhere if the vat closes."""
@@ -73,6 +73,17 @@ def listen_outside(promise: Promise[Any], told: Told) -> Callable[[], None]:
     waiter = _Waiter(told)
     promise._home.post(Listen(promise, waiter))
     return lambda: promise._home.post(_Leave(promise, waiter))
+
+
+def settled(promise: Promise[Any], vat: Vat) -> Fulfilled | None:
+    """What a promise of this vat has come to, in churns that have ended; None if it is to be waited for.
+
+    Only on the vat's thread, between turns.
+    """
+    state = promise._state
+    if type(state) is not Fulfilled or promise._home is not vat or vat.busy or vat.closed:
+        return None
+    return state
 
 
 class _Thunk(Work):

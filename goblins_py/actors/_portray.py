@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import nan
 from typing import Any, Final, Protocol, cast
 
@@ -39,21 +40,39 @@ from goblins_py.errors import (
 )
 from goblins_py.syrup import Leaf, Map, Null, Record, Symbol, Tagged
 
-__all__ = ["Depicter", "Reviver", "last_of", "record"]
+__all__ = ["VOID", "Depicter", "Reviver", "is_plain", "is_void", "last_of", "record"]
 
 MAX_DEPTH: Final = 128
 """Levels of nesting in one written field; less than what stores read back."""
 
-_PLAIN: Final = frozenset({bool, int, float, str, bytes, Symbol})
+PLAIN: Final = frozenset({bool, int, float, str, bytes, Symbol})
 _NAN: Final = nan
 """The only one that is written: Python holds two of them for two members of a set, and Syrup for one."""
-_VOID: Final = Record(Symbol("void"), ())
+VOID: Final = Record(Symbol("void"), ())
 _NULL: Final = Record(Symbol("null"), ())
+
+
+_symbol = lru_cache(maxsize=64)(Symbol)
 
 
 def record(label: str, *fields: object) -> Record:
     """One of ours."""
-    return Record(Symbol(label), fields)
+    return Record(_symbol(label), fields)
+
+
+def is_plain(value: object) -> bool:
+    """Is it written as it stands, and read as it is written? Of most values that is known at once."""
+    if type(value) is not tuple:
+        return type(value) in PLAIN and value == value  # noqa: PLR0124 - NaN has but one form
+    for each in value:  # noqa: SIM110 - a generator for each of many tuples takes longer
+        if type(each) not in PLAIN or each != each:  # noqa: PLR0124 - likewise
+            return False
+    return True
+
+
+def is_void(written: object) -> bool:
+    """Is this how None is written?"""
+    return type(written) is Record and not written.fields and written.label == VOID.label
 
 
 def last_of(promise: Promise[object], home: Home) -> tuple[Promise[object], State | None]:
@@ -114,7 +133,7 @@ class Depicter:
     def depict(self, value: Any) -> object:
         """The Syrup value. Raises `NotPortrayableError`, without any value in its text."""
         kind = type(value)
-        if kind in _PLAIN:
+        if kind in PLAIN:
             return value if value == value else _NAN  # noqa: PLR0124 - only NaN differs from itself
         if isinstance(value, Ref):
             return self._reference(value)
@@ -221,7 +240,7 @@ def _what_broke(reason: BaseException) -> str:
 
 
 _WRITERS: Final[dict[type, Callable[[Depicter, Any], object]]] = {
-    type(None): lambda depicter, value: _VOID,
+    type(None): lambda depicter, value: VOID,
     type(Null): lambda depicter, value: _NULL,
     tuple: lambda depicter, value: tuple(depicter.depict(item) for item in value),
     frozenset: Depicter.members,
@@ -257,10 +276,10 @@ class Reviver:
     def revive(self, written: Any) -> object:
         """The state value. Raises `StoreCorruptError`, `UnknownObjectError`, `VersionMismatchError`."""
         kind = type(written)
-        if kind in _PLAIN:
+        if kind in PLAIN:
             return written
         if kind is tuple:
-            return tuple(self.revive(item) for item in written)
+            return tuple([self.revive(item) for item in written])
         if kind is Map:
             return self._map(written)
         if kind is frozenset:
@@ -286,9 +305,12 @@ class Reviver:
         return StoreCorruptError(f"a portrait holds two equal {what}")
 
     def _record(self, written: Any) -> object:
-        label = written.label if isinstance(written, Record) else None
-        name = label.name if isinstance(label, Symbol) else ""
+        label = written.label if type(written) is Record else None
+        name = label.name if type(label) is Symbol else ""
         try:
+            if name == "near":  # most are
+                (slot,) = written.fields
+                return self.find.ref_at(slot)
             if name in _READERS:
                 return _READERS[name](self, *written.fields)
             leaf = self.env.class_labelled(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from weakref import ReferenceType
 
@@ -37,7 +37,8 @@ class SlotTable:
     """
 
     def __init__(self) -> None:
-        self.gone: deque[int] = deque()
+        self.gone = gone = deque[int]()
+        self._note: Callable[[_Slotted], None] = lambda dead: gone.append(dead.slot)
         self.following = 0
         self._mark: int | None = None
         self._known: dict[int, _Slotted] = {}
@@ -75,7 +76,7 @@ class SlotTable:
 
     def know(self, thing: Thing, slot: int) -> None:
         """This is there."""
-        weak = _Slotted(thing, lambda dead: self.gone.append(dead.slot))
+        weak = _Slotted(thing, self._note)
         weak.slot = slot
         self._known[slot] = weak
 

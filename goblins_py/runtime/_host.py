@@ -12,7 +12,6 @@ import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol, TypeVar, cast
 
@@ -20,7 +19,6 @@ import trio
 
 from goblins_py.abc import Store
 from goblins_py.actors import (
-    Churn,
     Effect,
     HandlerTurn,
     Home,
@@ -29,10 +27,13 @@ from goblins_py.actors import (
     Promise,
     Vat,
     listen_outside,
+    settled,
     unwrap,
 )
 from goblins_py.errors import ActorError
+from goblins_py.runtime._commits import Commits
 from goblins_py.runtime._io import VatIo
+from goblins_py.runtime._waiting import Waiter
 
 __all__ = ["Flushable", "TrioHost"]
 
@@ -51,7 +52,7 @@ _FULL_GC: Final = 10.0
 _GC_SHARE: Final = 50
 """... and so many times what the last one took."""
 _BACKLOG: Final = 1000
-"""Churns waiting for the disk, or items for their churn, above which nobody reads from the network."""
+"""Items waiting for their churn above which nobody reads from the network."""
 
 
 class Flushable(Protocol):
@@ -66,7 +67,6 @@ class TrioHost:
 
     Attributes:
         vat, io: set right after creation.
-        failed: why the store took no more.
         has_store: whether its store was opened, and is to be closed.
     """
 
@@ -74,20 +74,14 @@ class TrioHost:
     io: VatIo | None = None
 
     def __init__(self, store: Store | None = None, wall_clock: Callable[[], float] = time.time) -> None:
-        self._store = store
         self._wall_clock = wall_clock
         self._token = trio.lowlevel.current_trio_token()
         self._thread = threading.get_ident()
         self._wakeup = trio.Event()
         self._running = False
         self._flushables: set[Flushable] = set()
-        self._commits: deque[Churn] = deque()
-        self._saved = 0
-        self._commit_wakeup = trio.Event()
-        self._settled = trio.Event()
-        self._settled.set()
+        self._commits = Commits(store, self.release, self.run_pending)
         self._timers: trio.Nursery | None = None
-        self.failed: Exception | None = None
         self.has_store = False
 
     @property
@@ -138,27 +132,31 @@ class TrioHost:
 
     async def wait(self, promise: object) -> object:
         """Wait for a promise of this vat; in any trio task, of any thread."""
-        token = trio.lowlevel.current_trio_token()
-        here = threading.get_ident()
-        done = trio.Event()
-        outcomes: list[Outcome] = []
-
-        def told(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            if threading.get_ident() == here:
-                done.set()
-            else:
-                _soon(token, done)
-
-        leave = listen_outside(cast("Promise[object]", promise), told)
-        if self.on_own_thread:
+        sought = cast("Promise[object]", promise)
+        if not self.on_own_thread:
+            waiter = Waiter(trio.lowlevel.current_trio_token())
+            leave = listen_outside(sought, waiter.told)
+        else:
+            waiter = Waiter(self._token)
             self.run_pending()  # what was sent so far leaves now: this task waits, and the loop need not
+            if self._is_promised(sought, waiter):
+                return unwrap(await waiter.wait())
+            leave = listen_outside(sought, waiter.told)
+            self.run_pending()
         try:
-            await done.wait()
+            outcome = await waiter.wait()
         except BaseException:
             leave()
             raise
-        return unwrap(outcomes[0])
+        return unwrap(outcome)
+
+    def _is_promised(self, promise: Promise[object], waiter: Waiter) -> bool:
+        """It needs no churn to learn of what has settled: it is told when all until now is durable."""
+        waiter.expected = found = settled(promise, self.vat)
+        if found is None or self.failed is not None:
+            return False
+        self._commits.hold(waiter)
+        return True
 
     def wait_blocking(self, promise: object, timeout: float | None) -> object:
         if threading.get_ident() == self._thread:
@@ -196,11 +194,12 @@ class TrioHost:
 
     async def _loop(self) -> None:
         while True:
-            if not self.vat.busy and not self._flushables:
+            if self.vat.busy or self._flushables:
+                await trio.lowlevel.checkpoint()
+            else:
                 await self._wakeup.wait()
             self._wakeup = trio.Event()
             self.run_pending()
-            await trio.lowlevel.checkpoint()
 
     def feed(self, items: Iterable[Effect]) -> None:
         """Post what came from a peer and run what follows, without a detour over the loop."""
@@ -223,12 +222,13 @@ class TrioHost:
             while self.vat.busy:
                 churn = self.vat.run(_TURNS)
                 if churn is not None:
-                    self._release(churn)
+                    self._commits.add(churn)
                 if time.perf_counter() > until:
                     break
-            flushables, self._flushables = self._flushables, set()
-            for flushable in flushables:
-                flushable.flush()
+            if self._flushables:
+                flushables, self._flushables = self._flushables, set()
+                for flushable in flushables:
+                    flushable.flush()
         finally:
             self._running = False
         if self.vat.busy:
@@ -243,26 +243,16 @@ class TrioHost:
     @property
     def crowded(self) -> bool:
         """Should nobody bring more work just now?"""
-        return len(self._commits) > _BACKLOG or self.vat.backlog > _BACKLOG
+        return self._commits.is_behind or self.vat.backlog > _BACKLOG
 
     async def room(self) -> None:
         """Wait until more work may be brought."""
         while self.crowded:
             await trio.lowlevel.checkpoint()
-            if len(self._commits) > _BACKLOG:
+            if self._commits.is_behind:
                 await self._settled.wait()
 
     # --- output commit -----------------------------------------------------------------
-
-    def _release(self, churn: Churn) -> None:
-        if self.failed is not None:
-            return
-        if self._store is None or (churn.delta is None and self._settled.is_set()):
-            self.release(churn.outbox)
-            return
-        self._commits.append(churn)
-        self._settled = trio.Event() if self._settled.is_set() else self._settled
-        self._commit_wakeup.set()
 
     async def commit_forever(self) -> None:
         """Make churns durable, many with one sync, and release them in order.
@@ -270,25 +260,20 @@ class TrioHost:
         Raises:
             OSError: the store failed. Nothing more is released, the vat is closed.
         """
-        while True:
-            await self._commit_wakeup.wait()
-            self._commit_wakeup = trio.Event()
-            try:
-                while self._commits:
-                    await self._commit_batch()
-            except Exception as error:
-                self.failed = error
-                self.end()
-                raise
-            finally:
-                self._settled.set()
+        await self._commits.run(self.end)
+
+    @property
+    def failed(self) -> Exception | None:
+        """Why the store took no more."""
+        return self._commits.failed
+
+    @property
+    def _settled(self) -> trio.Event:
+        return self._commits.settled
 
     def end(self) -> None:
         """Close the vat; what is not durable by now is never released, and who waits for it is told."""
-        reason = self.vat.closed_error()
-        while self._commits:
-            for lost in self._commits.popleft().outbox:
-                lost.drop(reason)
+        self._commits.drop(self.vat.closed_error())
         self.release(self.vat.close())
 
     async def tidy_forever(self) -> None:
@@ -298,24 +283,13 @@ class TrioHost:
         """
         looked_at, next_gc = 0, 0.0
         while True:
-            saved = self._saved
+            saved = self._commits.saved
             await trio.sleep(_TIDY)
-            if looked_at != saved == self._saved and trio.current_time() >= next_gc:
+            if looked_at != saved == self._commits.saved and trio.current_time() >= next_gc:
                 looked_at = saved
                 next_gc = trio.current_time() + max(_FULL_GC, _GC_SHARE * _collect_all())
             if self.vat.keeper is not None and self.vat.keeper.tidy():
                 self.vat.post(HandlerTurn(_nothing, ()))
-
-    async def _commit_batch(self) -> None:
-        batch = list(self._commits)
-        deltas = [churn.delta for churn in batch if churn.delta is not None]
-        if deltas and self._store is not None:
-            await self._store.commit(deltas)
-            self._saved += len(deltas)
-        for churn in batch:
-            self._commits.popleft()
-            self.release(churn.outbox)
-        self.run_pending()
 
     async def settle(self) -> None:
         """Wait until the vat is quiet and all of it is durable and released; or the store has failed."""
@@ -342,10 +316,3 @@ def _collect_all() -> float:
     started = time.perf_counter()
     gc.collect()
     return time.perf_counter() - started
-
-
-def _soon(token: trio.lowlevel.TrioToken, event: trio.Event) -> None:
-    try:
-        token.run_sync_soon(event.set)
-    except trio.RunFinishedError:
-        return  # nobody waits any more
