@@ -8,10 +8,12 @@ number of round trips per second.
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from typing import ClassVar
 
 import trio
@@ -29,7 +31,10 @@ _MOST = 64 * 1024
 """The most that one `receive` returns, in bytes."""
 
 _TOKENS = 64
-"""Below so many bytes at once, the peer may write token by token: see `acknowledge_at_once`."""
+"""Below so many bytes at once, a peer may have written one token: see `acknowledge_at_once`."""
+
+_SHORTEST = 20
+"""Hardly an operation has fewer bytes, so whoever writes fewer at once writes token by token."""
 
 _DISCARDED = 256 * 1024
 """How much unread input is thrown away on close, in bytes: see `_leave`."""
@@ -80,9 +85,12 @@ class TlsConnection(Connection):
         self._held = b""  # read already, for the next receive
         self._fault: SSL.Error | None = None  # met while collecting; for the next receive
         self._dry = False  # OpenSSL has nothing until the socket is readable
+        self._more = _input_probe(sock)
+        self._piecemeal: bool | None = None  # the peer writes token by token; None until it has written
         self._reason = "a send was cancelled"  # why a half is LOST
         self._closed = False
         self._crowd = trio.lowlevel.ParkingLot()
+        self._crowded = False
 
     @property
     def proof(self) -> Proof:
@@ -182,21 +190,39 @@ class TlsConnection(Connection):
         if self._fault is not None:
             raise self._fault
         self._dry = False
-        chunks = [self._tls.recv(_RECORD)]
-        size = len(chunks[0])
+        data = self._tls.recv(_RECORD)  # a whole record: OpenSSL reads no further, and keeps nothing back
+        if not self._more():
+            self._dry = True
+        else:
+            data = self._collect_more(data)
+        if len(data) < _TOKENS and self._is_piecemeal(len(data)):
+            acknowledge_at_once(self._sock)
+        elif self._piecemeal is None:
+            self._piecemeal = False
+        return data
+
+    def _collect_more(self, first: bytes) -> bytes:
+        chunks, size = [first], len(first)
         try:
             while size <= _MOST - _RECORD:
                 chunks.append(self._tls.recv(_RECORD))
                 size += len(chunks[-1])
+                if not self._more():
+                    self._dry = True
+                    break
         except SSL.WantReadError:
             self._dry = True
         except SSL.WantWriteError:
             pass
         except SSL.Error as exc:
             self._fault = exc  # OpenSSL says it once only
-        if size < _TOKENS:
-            acknowledge_at_once(self._sock)
         return b"".join(chunks)
+
+    def _is_piecemeal(self, size: int) -> bool:
+        """Does the peer write token by token? Else its first record is all of its op:start-session."""
+        if self._piecemeal is None or size < _SHORTEST:
+            self._piecemeal = True
+        return self._piecemeal
 
     # --- sending ---
 
@@ -251,9 +277,12 @@ class TlsConnection(Connection):
         try:
             await awaited(self._sock)
         except trio.BusyResourceError:  # trio lets one task wait in each direction
+            self._crowded = True
             await self._crowd.park()
         finally:
-            self._crowd.unpark_all()
+            if self._crowded:
+                self._crowded = False
+                self._crowd.unpark_all()
 
     def _leave(self) -> None:
         """Say goodbye as far as that needs no waiting."""
@@ -267,6 +296,15 @@ class TlsConnection(Connection):
             for _ in range(_DISCARDED // _MOST):
                 if not self._sock.recv(_MOST):
                     break
+
+
+def _input_probe(sock: socket.socket) -> Callable[[], object]:
+    """A function that says whether the socket is readable: an SSL_read that fails takes ten times as long."""
+    if not hasattr(select, "poll"):
+        return lambda: True  # then SSL_read has to tell
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return partial(poll.poll, 0)
 
 
 def _is_end(exc: SSL.Error) -> bool:

@@ -33,6 +33,7 @@ from goblins_py.actors import (
 )
 from goblins_py.errors import ActorError
 from goblins_py.runtime._io import VatIo
+from goblins_py.runtime._waiting import Turnstile, Wait
 
 __all__ = ["Flushable", "TrioHost"]
 
@@ -78,7 +79,8 @@ class TrioHost:
         self._wall_clock = wall_clock
         self._token = trio.lowlevel.current_trio_token()
         self._thread = threading.get_ident()
-        self._wakeup = trio.Event()
+        self._sleeper: trio.lowlevel.Task | None = None  # the loop, if it has nothing to do
+        self._turnstile = Turnstile()
         self._running = False
         self._flushables: set[Flushable] = set()
         self._commits: deque[Churn] = deque()
@@ -105,15 +107,17 @@ class TrioHost:
     def wake(self) -> None:
         if threading.get_ident() == self._thread:
             if not self._running:
-                self._wakeup.set()
+                self._rouse()
             return
         try:
-            self._token.run_sync_soon(self._wakeup_set, idempotent=True)
+            self._token.run_sync_soon(self._rouse, idempotent=True)
         except trio.RunFinishedError:
             self.vat.close()  # from another thread, but nothing else runs any more
 
-    def _wakeup_set(self) -> None:
-        self._wakeup.set()
+    def _rouse(self) -> None:
+        sleeper, self._sleeper = self._sleeper, None
+        if sleeper is not None:
+            trio.lowlevel.reschedule(sleeper)
 
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)
@@ -138,27 +142,27 @@ class TrioHost:
 
     async def wait(self, promise: object) -> object:
         """Wait for a promise of this vat; in any trio task, of any thread."""
-        token = trio.lowlevel.current_trio_token()
-        here = threading.get_ident()
-        done = trio.Event()
-        outcomes: list[Outcome] = []
-
-        def told(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            if threading.get_ident() == here:
-                done.set()
-            else:
-                _soon(token, done)
-
-        leave = listen_outside(cast("Promise[object]", promise), told)
+        awaited = cast("Promise[object]", promise)
+        known = self._known(awaited)
+        if known is not None:
+            await self._turnstile.checkpoint()
+            return unwrap(known)
+        wait = Wait()
+        leave = listen_outside(awaited, wait.told)
         if self.on_own_thread:
             self.run_pending()  # what was sent so far leaves now: this task waits, and the loop need not
         try:
-            await done.wait()
+            await (wait.park() if wait.outcome is None else self._turnstile.checkpoint())
         except BaseException:
             leave()
             raise
-        return unwrap(outcomes[0])
+        return unwrap(cast(Outcome, wait.outcome))
+
+    def _known(self, promise: Promise[object]) -> Outcome | None:
+        """What a promise has become already, if nothing has to be durable before it may be told."""
+        if self._store is not None or threading.get_ident() != self._thread or self.vat.closed:
+            return None
+        return self.vat.outcome_now(promise)
 
     def wait_blocking(self, promise: object, timeout: float | None) -> object:
         if threading.get_ident() == self._thread:
@@ -196,11 +200,16 @@ class TrioHost:
 
     async def _loop(self) -> None:
         while True:
-            if not self.vat.busy and not self._flushables:
-                await self._wakeup.wait()
-            self._wakeup = trio.Event()
-            self.run_pending()
-            await trio.lowlevel.checkpoint()
+            if self.vat.busy or self._flushables:
+                self.run_pending()
+                await trio.lowlevel.checkpoint()
+            else:  # also if somebody who waited has done what it was woken for
+                self._sleeper = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._stop_sleeping)
+
+    def _stop_sleeping(self, _: object) -> trio.lowlevel.Abort:
+        self._sleeper = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def feed(self, items: Iterable[Effect]) -> None:
         """Post what came from a peer and run what follows, without a detour over the loop."""
@@ -232,13 +241,13 @@ class TrioHost:
         finally:
             self._running = False
         if self.vat.busy:
-            self._wakeup.set()
+            self._rouse()
 
     def flush_soon(self, flushable: Flushable) -> None:
         """Call its `flush` after the churns that run now, else soon."""
         self._flushables.add(flushable)
         if not self._running:
-            self._wakeup.set()
+            self._rouse()
 
     @property
     def crowded(self) -> bool:
@@ -342,10 +351,3 @@ def _collect_all() -> float:
     started = time.perf_counter()
     gc.collect()
     return time.perf_counter() - started
-
-
-def _soon(token: trio.lowlevel.TrioToken, event: trio.Event) -> None:
-    try:
-        token.run_sync_soon(event.set)
-    except trio.RunFinishedError:
-        return  # nobody waits any more
