@@ -34,6 +34,7 @@ from goblins_py.captp._marshal import read_args, read_value
 from goblins_py.captp._outbound import Outbound
 from goblins_py.captp._reasons import read_reason
 from goblins_py.captp._records import (
+    DescExport,
     DescSigEnvelope,
     OpDeliver,
     OpGcAnswers,
@@ -51,8 +52,6 @@ from goblins_py.syrup import Symbol
 
 __all__ = ["OPERATIONS", "Inbound"]
 
-_FULFILL: Final = Symbol("fulfill")
-_BREAK: Final = Symbol("break")
 _SELECTIONS: Final = {
     OpGet: SelectionKind.FIELD,
     OpIndex: SelectionKind.ITEM,
@@ -92,13 +91,13 @@ class Inbound:
     def deliver(self, operation: OpDeliver) -> None:
         """A message for one of our objects, or for a resolver: the answer to a question of ours."""
         references = self._references
-        target = references.find(operation.to)
+        to = operation.to
+        target = references.exports.get(to.position) if type(to) is DescExport else references.find(to)
         if isinstance(target, Question):
             self._settle(target, operation)
             return
         args, kwargs = read_args(operation.args, references)
-        answer = self._answer_for(operation)
-        self.events.append(Message(target, args, kwargs, answer=answer))
+        self.events.append(Message(target, args, kwargs, self._answer_for(operation)))
 
     def _answer_for(self, operation: OpDeliver) -> Promise[object] | None:
         position, resolver = operation.answer_pos, operation.resolve_me
@@ -134,26 +133,30 @@ class Inbound:
         except ValueError:
             raise RemoteProtocolError("a resolver takes fulfill or break, and one value") from None
         given = type(value) is DescSigEnvelope
-        value = read_value(value, self._references)
-        if verb == _FULFILL:
+        if type(value) is not int:
+            value = read_value(value, self._references)
+        name = verb.name if type(verb) is Symbol else None  # to compare symbols takes a call
+        if name == "fulfill":
             self._resolve(question, outcome_of(value), Introduce if given else Resolve)
-        elif verb == _BREAK:
+        elif name == "break":
             self._resolve(question, Broken(read_reason(value)))
         else:
             raise RemoteProtocolError("a resolver was sent something else than fulfill or break")
-        answer = self._answer_for(operation)
-        if answer is not None:
-            self.events.append(Resolve(answer, Fulfilled(None)))
+        if operation.answer_pos is not False or operation.resolve_me is not False:
+            answer = self._answer_for(operation)
+            if answer is not None:
+                self.events.append(Resolve(answer, Fulfilled(None)))
 
     def _resolve(
         self, question: Question, outcome: Outcome | Promise[object], effect: type[Resolve] = Resolve
     ) -> None:
         question.answered = True
         promise = question.entry()
-        if isinstance(question, Flush):
-            if isinstance(promise, Promise):
-                self.events.append(Flushed(promise))
-        elif isinstance(promise, Promise):
+        if not isinstance(promise, Promise):
+            return
+        if type(question) is Flush:
+            self.events.append(Flushed(promise))
+        else:
             self._outbound.waiting.discard(promise)
             self.events.append(effect(promise, outcome))
 

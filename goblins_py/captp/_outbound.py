@@ -111,22 +111,23 @@ class Outbound:
         if entry is None:
             self._follow(target, message)
             return
-        if self._outbox.full or (answer is not None and references.exports.full):
+        outbox, kwargs = self._outbox, message.kwargs
+        if outbox.queued > outbox.hard or (answer is not None and references.exports.full):
             self._refuse(answer, self._full())
             return
         try:
-            args = references.write(write_args(message.args, message.kwargs))
+            args = references.write(write_args(message.args, kwargs) if kwargs else message.args)
         except (NotPassableError, ValueError) as error:
             self._refuse(answer, NotPassableError(str(error)))
             return
         if answer is None:
-            self._outbox.put(b"<10'op:deliver%b%bff>" % (entry.address, args))
+            outbox.put(b"<10'op:deliver%b%bff>" % (entry.address, args))
             return
         question = references.imports.ask(answer)
         if answer._home is not self._home:
             self.waiting.add(answer)  # its listeners are in its own vat, and do not tell us
         resolver = references.exports.ask(question)
-        self._outbox.put(deliver_bytes(entry.address, args, question.position, resolver))
+        outbox.put(deliver_bytes(entry.address, args, question.position, resolver))
 
     def select(self, target: Remote, request: Select) -> None:
         """Ask for a part of a promise; the answer becomes a question that is told of only if listened to."""
@@ -252,26 +253,29 @@ class Outbound:
     def reply(self, reply: Reply, outcome: Outcome) -> None:
         """Settle a promise of the peer's, through the resolver that it gave us."""
         self.unanswered -= 1
-        if self.listening:
+        if reply.in_order:  # of a listen: only those are noted
             self.listening.pop(reply, None)
         self._settle(reply.resolver, outcome)
 
     def _settle(self, resolver: int, outcome: Outcome) -> None:
         if self._severed is not None:
             return
-        try:
-            verdict = self._references.write(self._verdict(outcome))
-        except NotPassableError as error:
-            verdict = self._references.write((_BREAK, write_reason(error, verbose=self._home.verbose)))
-        self._outbox.put(b"<10'op:deliver<11'desc:export%d+>%bff>" % (resolver, verdict))
-        self.spend(resolver, 1)
-
-    def _verdict(self, outcome: Outcome) -> tuple[object, ...]:
-        if self._outbox.full:  # a small answer in place of a big one: a peer that does not read gets no more
+        outbox = self._outbox
+        if outbox.queued > outbox.hard:  # a small answer for a big one: a peer that does not read gets no more
             outcome = Broken(self._full(), heard=True)
-        if isinstance(outcome, Fulfilled):
-            return _FULFILL, outcome.value
-        return _BREAK, write_reason(outcome.reason, verbose=self._home.verbose)
+        try:
+            if isinstance(outcome, Fulfilled):
+                verdict = self._references.write((_FULFILL, outcome.value))
+            else:
+                verdict = self._break(outcome.reason)
+        except NotPassableError as error:
+            verdict = self._break(error)
+        outbox.put(b"<10'op:deliver<11'desc:export%d+>%bff>" % (resolver, verdict))
+        if resolver:
+            self._spent[resolver] = self._spent.get(resolver, 0) + 1
+
+    def _break(self, reason: BaseException) -> bytes:
+        return self._references.write((_BREAK, write_reason(reason, verbose=self._home.verbose)))
 
     # --- garbage ------------------------------------------------------------------
 

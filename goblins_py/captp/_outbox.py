@@ -50,7 +50,8 @@ class Outbox:
 
     def sent(self, count: int) -> None:
         """So many bytes have left; perhaps some that were given up in the meantime."""
-        self.queued = max(0, self.queued - count)
+        queued = self.queued - count
+        self.queued = queued if queued > 0 else 0
 
     def clear(self) -> None:
         """Nobody will ever write it."""

@@ -184,7 +184,8 @@ class Session(Connector, HandoffSession):
             if self.state is not SessionState.SEVERED:
                 self._decoder.feed(data)
                 self._read_all(whole)
-                self._check_greeting(len(data))
+                if self.state is SessionState.GREETING:
+                    self._check_greeting(len(data))
         except (SyrupDecodeError, RemoteProtocolError, LocatorError) as error:
             self.abort(str(error))
         return self.take_events()
@@ -220,11 +221,10 @@ class Session(Connector, HandoffSession):
                 raise RemoteProtocolError("a record that is no operation")
 
     def _check_greeting(self, count: int) -> None:
-        if self.state is SessionState.GREETING:
-            self._greeting_bytes += count
-            if self._greeting_bytes > self.limits.greeting_size:
-                size = self.limits.greeting_size
-                raise RemoteProtocolError(f"no op:start-session in {size} bytes: greeting_size limit")
+        self._greeting_bytes += count
+        if self._greeting_bytes > self.limits.greeting_size:
+            size = self.limits.greeting_size
+            raise RemoteProtocolError(f"no op:start-session in {size} bytes: greeting_size limit")
 
     def take_events(self) -> list[Event]:
         """What has happened and was not told yet."""
@@ -352,13 +352,13 @@ class Session(Connector, HandoffSession):
     # --- for the vat: see `Connector` ------------------------------------------------
 
     def deliver(self, target: object, message: object) -> None:
-        self._way.deliver(cast(Remote, target), cast(Message, message))
+        self._way.deliver(target, message)  # type: ignore[arg-type]  # a cast is a call, and this is hot
 
     def select(self, target: object, request: object) -> None:
         self._way.select(cast(Remote, target), cast(Select, request))
 
     def listen(self, promise: object) -> None:
-        self._way.listen(cast("Promise[object]", promise))
+        self._way.listen(promise)  # type: ignore[arg-type]  # as above
 
     def flush(self, promise: object) -> None:
         self._outbound.flush(cast("Promise[object]", promise))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, cast
 
 import trio
 
@@ -26,6 +26,7 @@ _LINGER: Final = 0.5
 """Seconds to go on reading after an abort: closing with unread bytes would reset the connection, and
 the peer might never read why."""
 _SLICE: Final = 2**16
+_NOTICES: Final = frozenset({Started, Severed, Introduced})
 _BREATH: Final = 0.02
 """Seconds after which a congested session reads a little all the same: else two that have much to say to each
 other would both wait for the other to read, for ever. Its hard limit holds in any case."""
@@ -59,6 +60,7 @@ class Pump:
         self._lost = False
         self._output = trio.Event()
         self._receipts = 0
+        self._congested = False  # the reader waits for less
         self._drained = trio.Event()
         self._severed = trio.Event()
         session.on_output = self._on_output
@@ -116,7 +118,8 @@ class Pump:
     async def _read_all(self) -> None:
         session = self._session
         while session.state is not SessionState.SEVERED:
-            await self._wait_for_room()
+            if session.congested or self._host.crowded:
+                await self._wait_for_room()
             try:
                 data = await self._connection.receive()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -130,21 +133,23 @@ class Pump:
 
     async def _wait_for_room(self) -> None:
         if self._session.congested and self._session.state is not SessionState.SEVERED:
-            self._drained = trio.Event()
+            self._drained, self._congested = trio.Event(), True
             with trio.move_on_after(_BREATH):
                 await self._drained.wait()
         if self._host.crowded:
             await self._host.room()
 
     def _sort(self, events: list[Event]) -> list[Effect]:
+        if _NOTICES.isdisjoint(map(type, events)):  # as nearly always
+            return cast("list[Effect]", events)
         effects = []
         for event in events:
-            if isinstance(event, Effect):
-                effects.append(event)
-            else:
+            if isinstance(event, Started | Severed | Introduced):
                 if isinstance(event, Severed):
                     self._severed.set()
                 self._notice(event)
+            else:
+                effects.append(event)
         return effects
 
     def _lose(self, reason: str) -> None:
@@ -217,7 +222,8 @@ class Pump:
 
     def _sent(self, count: int) -> None:
         self._session.sent(count)
-        if not self._session.congested:
+        if self._congested and not self._session.congested:
+            self._congested = False
             self._drained.set()
 
     async def _write_forever(self) -> None:
