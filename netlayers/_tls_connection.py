@@ -191,7 +191,7 @@ class TlsConnection(Connection):
             raise self._fault
         self._dry = False
         data = self._tls.recv(_RECORD)  # a whole record: OpenSSL reads no further, and keeps nothing back
-        if not self._more():
+        if len(data) < _RECORD and not self._more():
             self._dry = True
         else:
             data = self._collect_more(data)
@@ -207,7 +207,7 @@ class TlsConnection(Connection):
             while size <= _MOST - _RECORD:
                 chunks.append(self._tls.recv(_RECORD))
                 size += len(chunks[-1])
-                if not self._more():
+                if len(chunks[-1]) < _RECORD and not self._more():
                     self._dry = True
                     break
         except SSL.WantReadError:

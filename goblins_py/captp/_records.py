@@ -320,4 +320,10 @@ def operation_bytes(operation: Operation) -> bytes:
 
 def deliver_bytes(to: bytes, args: bytes, answer_pos: int, resolver: int) -> bytes:
     """An `OpDeliver` that asks for an answer, target and arguments encoded already: most of the traffic."""
+    if len(args) > _LONG:  # to join copies once, to format twice
+        tail = b"%d+<18'desc:import-object%d+>>" % (answer_pos, resolver)
+        return b"".join((b"<10'op:deliver", to, args, tail))
     return b"<10'op:deliver%b%b%d+<18'desc:import-object%d+>>" % (to, args, answer_pos, resolver)
+
+
+_LONG: Final = 4096

@@ -26,6 +26,11 @@ _LINGER: Final = 0.5
 """Seconds to go on reading after an abort: closing with unread bytes would reset the connection, and
 the peer might never read why."""
 _SLICE: Final = 2**16
+"""Bytes of which each must be accepted before the next."""
+_BIG_SLICE: Final = 2**18
+"""Bytes that are offered where nobody waits for them to be accepted, ..."""
+_AT_ONCE: Final = 8
+"""... and so many times in a row."""
 _NOTICES: Final = frozenset({Started, Severed, Introduced})
 _BREATH: Final = 0.02
 """Seconds after which a congested session reads a little all the same: else two that have much to say to each
@@ -55,7 +60,8 @@ class Pump:
         self._notice = notice
         self._handshake = handshake
         self._whole = connection.message_oriented
-        self._unsent: deque[bytes] = deque()  # the first of them perhaps in part, of a stream
+        self._unsent: deque[bytes] = deque()
+        self._start = 0  # of what is not sent of the first of them; only of a stream
         self._sending = False
         self._lost = False
         self._output = trio.Event()
@@ -106,7 +112,9 @@ class Pump:
     async def _send_rest(self) -> None:
         self._fetch()
         while self._unsent:
-            await self._connection.send(self._unsent.popleft())
+            part = self._next_part(_SLICE)
+            await self._connection.send(part)
+            self._took(len(part))
 
     async def _linger(self) -> None:
         with trio.move_on_after(_LINGER):
@@ -203,22 +211,37 @@ class Pump:
             self._output.set()
 
     def _write_nowait(self) -> None:
-        unsent, connection = self._unsent, self._connection
-        while unsent:
-            data = unsent[0]
-            count = connection.send_nowait(data)
-            self._sent(count)
-            if count < len(data):
-                unsent[0] = data[count:]
+        """As much as the system takes, up to a point: others want to write, too."""
+        for _ in range(_AT_ONCE):
+            if not self._unsent:
                 return
-            unsent.popleft()
+            part = self._next_part(_BIG_SLICE)
+            count = self._connection.send_nowait(part)
+            self._took(count)
+            if count < len(part):
+                return
+
+    def _next_part(self, size: int) -> bytes:
+        """What comes first: a slice of a stream, or a whole message."""
+        data, start = self._unsent[0], self._start
+        if self._whole or (not start and len(data) <= size):
+            return data
+        return data[start : start + size]
+
+    def _took(self, count: int) -> None:
+        self._start += count
+        if self._start >= len(self._unsent[0]):
+            self._unsent.popleft()
+            self._start = 0
+        self._sent(count)
 
     def _fetch(self) -> None:
         """Take what the session wants written."""
-        if self._whole:
-            self._unsent += self._session.messages_to_send()
-        elif data := self._session.data_to_send():
-            self._unsent.append(data)
+        messages = self._session.messages_to_send()
+        if self._whole or len(messages) == 1:
+            self._unsent += messages
+        elif messages:
+            self._unsent += _joined(messages)
 
     def _sent(self, count: int) -> None:
         self._session.sent(count)
@@ -240,21 +263,31 @@ class Pump:
                 self._sending = False
 
     async def _write_all(self) -> None:
-        for part in self._parts():
+        while True:
+            self._fetch()
+            if not self._unsent:
+                return
+            part = self._next_part(_SLICE)
             with trio.move_on_after(_STALL) as scope:
                 await self._connection.send(part)
             if scope.cancelled_caught:
                 self._lose(f"the peer took no bytes for {_STALL:g} s")
                 await self._connection.aclose()
                 return
-            self._sent(len(part))
+            self._took(len(part))
+            self._write_nowait()  # without all that, as long as it goes
 
-    def _parts(self) -> Iterator[bytes]:
-        """What is to be sent, until there is no more: slices of a stream, or whole messages."""
-        self._fetch()
-        while self._unsent:
-            data = self._unsent.popleft()
-            size = len(data) if self._whole else _SLICE
-            for start in range(0, len(data), size):
-                yield data[start : start + size]
-            self._fetch()
+
+def _joined(messages: list[bytes]) -> Iterator[bytes]:
+    """The same as fewer pieces, none of which is copied if it is big."""
+    small: list[bytes] = []
+    for message in messages:
+        if len(message) <= _SLICE:
+            small.append(message)
+            continue
+        if small:
+            yield b"".join(small)
+            small = []
+        yield message
+    if small:
+        yield b"".join(small)
