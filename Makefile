@@ -1,4 +1,5 @@
-# Every target sets up what it needs and then runs; set-up is redone only when pyproject.toml changes.
+# Every target sets up what it needs and then runs; set-up is redone only when pyproject.toml, setup.py or the
+# sources in C change.
 # PYTHON=... chooses the interpreter, ARGS=... adds arguments to pytest.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -11,28 +12,33 @@ PIP := -m pip --disable-pip-version-check install --quiet
 EDITABLE := --config-settings editable_mode=compat
 CHECKED := goblins_py netlayers persistence tests docs $(wildcard examples benchmarks)
 
+NATIVE := $(wildcard goblins_py/syrup/native/*.[ch])
+# What reads or writes Syrup itself, and what shows it at the wire and on the disk.
+PURE := $(wildcard tests/test_syrup*.py tests/test_captp*.py tests/test_stores.py tests/test_locators.py)
+
 # The wheel is tried as a user has it: in an environment of its own, from an empty folder.
 WHEEL_VENV := .cache/wheel-venv
 WHEEL_PY := $(CURDIR)/$(WHEEL_VENV)/bin/python
 
-.PHONY: help demo test test-wheel check format docs coverage guile browser clean
+.PHONY: help demo test test-pure test-wheel check format docs coverage guile browser clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo      two people, two processes, one guest book"
 	@echo "make test      all tests (ARGS='-k name' for some)"
+	@echo "make test-pure the tests that depend on the codec, with the one in Python (ARGS=tests for all)"
 	@echo "make check     ruff, format, mypy --strict, layers and style"
 	@echo "make docs      the documentation, into docs/_build/html"
 	@echo "make guile     the Guile Goblins peer, for the tests that want one (root, Debian)"
 	@echo "make browser   Chromium, for the tests of pages (root, Debian)"
 	@echo "make coverage  all tests, with branches counted"
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml setup.py $(NATIVE)
 	@$(call ready,$(VENV))
 	$(PY) $(PIP) $(EDITABLE) -e .
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml
+$(VENV)/.installed-dev: pyproject.toml setup.py $(NATIVE)
 	@$(call ready,$(VENV))
 	$(PY) $(PIP) $(EDITABLE) -e '.[dev]'
 	@touch $(VENV)/.installed $@
@@ -49,7 +55,12 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(PY) -m pytest $(ARGS)
 
+test-pure: $(VENV)/.installed-dev
+	GOBLINS_PURE=1 $(PY) -m pytest $(or $(ARGS),$(PURE))
+
 check: $(VENV)/.installed-dev
+	$(CC) -fsyntax-only -std=c11 -Wall -Wextra -Werror $(filter %.c,$(NATIVE)) \
+		-I$$($(PY) -c "import sysconfig; print(sysconfig.get_paths()['include'])")
 	$(PY) -m ruff check $(CHECKED)
 	$(PY) -m ruff format --check $(CHECKED)
 	$(PY) -m mypy
@@ -82,4 +93,4 @@ browser:
 	$(PYTHON) tests/browser/install.py
 
 clean:
-	rm -rf $(VENV) $(WHEEL_VENV) .cache/empty build dist docs/_build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(WHEEL_VENV) .cache/empty build dist docs/_build *.egg-info goblins_py/syrup/*.so .coverage .mypy_cache .pytest_cache .ruff_cache

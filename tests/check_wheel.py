@@ -1,10 +1,14 @@
-"""Refuses a wheel that is not the three packages, each with its py.typed: `check_wheel.py FILE`."""
+"""Refuses a wheel that is not the three packages, each with its py.typed: `check_wheel.py FILE`.
+
+One built with a compiler also holds the codec in C, and only then is for one platform.
+"""
 
 import sys
 import zipfile
 from pathlib import Path, PurePosixPath
 
 PACKAGES = {"goblins_py", "netlayers", "persistence"}
+NATIVE = "goblins_py/syrup/_native.*.so"
 
 
 def complaints(names: list[str]) -> list[str]:
@@ -12,11 +16,21 @@ def complaints(names: list[str]) -> list[str]:
     files = [PurePosixPath(name) for name in names if not name.endswith("/")]
     files = [file for file in files if not file.parts[0].endswith(".dist-info")]
     strays = [f"stray: {file}" for file in files if file.parts[0] not in PACKAGES]
-    kinds = [f"no source: {file}" for file in files if file.suffix != ".py" and file.name != "py.typed"]
+    others = [file for file in files if file.suffix != ".py" and file.name != "py.typed"]
+    kinds = [f"no source: {file}" for file in others if not file.match(NATIVE)]
     missing = sorted(PACKAGES - {file.parts[0] for file in files if file.name == "py.typed"})
     return [*strays, *kinds, *(f"missing: {name}/py.typed" for name in missing)]
 
 
+def platform_complaints(wheel: str, names: list[str]) -> list[str]:
+    """Whether the wheel's name says what is in it: machine code or none."""
+    is_native = any(PurePosixPath(name).match(NATIVE) for name in names)
+    is_for_all = wheel.endswith("-none-any.whl")
+    return [] if is_native != is_for_all else [f"{wheel}: is_native={is_native}, but is named otherwise"]
+
+
 if __name__ == "__main__":
-    found = complaints(zipfile.ZipFile(Path(sys.argv[1])).namelist())
+    path = Path(sys.argv[1])
+    inside = zipfile.ZipFile(path).namelist()
+    found = complaints(inside) + platform_complaints(path.name, inside)
     sys.exit("\n".join(found) or None)

@@ -16,6 +16,7 @@ from goblins_py.cli._failure import ExitCode, Failure, one_line
 from goblins_py.cli._relay_commands import relay
 from goblins_py.cli._store import store
 from goblins_py.errors import GoblinsError
+from goblins_py.syrup import IMPLEMENTATION
 
 __all__ = ["goblins", "main"]
 
@@ -26,7 +27,11 @@ _PANELS = {"text_markup": "rich", "text_paragraph_linebreaks": "\n\n"}
 @click.group(context_settings=_HELP)
 @click.rich_config(help_config=_PANELS)
 @click.version_option(
-    None, "--version", package_name="goblins_py", prog_name="goblins", message="%(prog)s %(version)s"
+    None,
+    "--version",
+    package_name="goblins_py",
+    prog_name="goblins",
+    message=f"%(prog)s %(version)s ({IMPLEMENTATION} codec)",
 )
 @click.option("-v", "--verbose", count=True, metavar=" ", help="Say more on stderr; twice: everything.")
 @click.pass_context

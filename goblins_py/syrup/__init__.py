@@ -2,10 +2,13 @@
 
 Bytes in, values out, and back; no I/O, no CapTP. A reference, a promise or None is nothing to
 this package but something that the `special` of its caller writes and reads.
+
+`Decoder` and `encode` are in C where a compiler was there when the package was built, else in Python,
+with the same behaviour; `IMPLEMENTATION` says which. The environment variable GOBLINS_PURE, if it is
+not empty, chooses Python.
 """
 
-from goblins_py.syrup._decode import Decoder
-from goblins_py.syrup._encode import encode
+from goblins_py.syrup._codec import IMPLEMENTATION, Decoder, encode
 from goblins_py.syrup._frozen import Map, freeze
 from goblins_py.syrup._limits import NEED_DATA, Limits, NeedData
 from goblins_py.syrup._same import same
@@ -13,6 +16,7 @@ from goblins_py.syrup._values import Leaf, Null, NullType, Record, Symbol, Tagge
 from goblins_py.syrup._whole import decode
 
 __all__ = [
+    "IMPLEMENTATION",
     "NEED_DATA",
     "Decoder",
     "Leaf",
