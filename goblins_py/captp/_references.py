@@ -18,6 +18,7 @@ from goblins_py.captp._records import (
     DescImportObject,
     DescImportPromise,
     DescSigEnvelope,
+    position_in,
     to_record,
 )
 from goblins_py.captp._tables import Exported, Exports, HeldKind, Imports, Question, Remote
@@ -197,6 +198,11 @@ class SessionReferences:
     def find(self, to: DescExport | DescAnswer) -> Exported:
         """The target of a received operation. Raises `RemoteProtocolError`."""
         return self.exports.get(to.position) if type(to) is DescExport else self.answer(to.position)
+
+    def target(self, to: object) -> Exported:
+        """The same, of a message: its target as it was read."""
+        name, position = position_in(to, "desc:export", "desc:answer")
+        return self.exports.get(position) if name == "desc:export" else self.answer(position)
 
 
 def _not_started(_: DescSigEnvelope) -> Promise[object]:

@@ -35,7 +35,7 @@ from goblins_py.captp._outbox import Outbox
 from goblins_py.captp._peers import is_crossed
 from goblins_py.captp._probation import Probation, Way
 from goblins_py.captp._reasons import printable_reason
-from goblins_py.captp._records import DescSigEnvelope, OpAbort, OpStartSession, operation_bytes, read_record
+from goblins_py.captp._records import DescSigEnvelope, OpAbort, OpStartSession, as_ours, operation_bytes
 from goblins_py.captp._references import SessionReferences
 from goblins_py.captp._tables import Remote
 from goblins_py.errors import HandoffError, LocatorError, RemoteProtocolError, SyrupDecodeError
@@ -96,7 +96,7 @@ class Session(Connector, HandoffSession):
         self._watchers: list[Severable] = []
         self._greeting_bytes = 0
         size = Limits(value_size=limits.message_size, depth=limits.depth, items=limits.items)
-        self._decoder = Decoder(size, special=read_record)
+        self._decoder = Decoder(size)
         self._outbox.put(operation_bytes(greeting(keys, location)))
 
     @property
@@ -192,12 +192,13 @@ class Session(Connector, HandoffSession):
 
     def _read_all(self, whole: bool) -> None:  # noqa: FBT001 - private, and in the way of every byte
         decoder, inbound = self._decoder, self._inbound
-        while (operation := decoder.next_value()) is not NEED_DATA:
+        while (record := decoder.next_value()) is not NEED_DATA:
             if whole and not decoder.at_border():
                 raise RemoteProtocolError("a message that goes on after its record")
-            taker = OPERATIONS.get(type(operation))
+            label = record.label if type(record) is Record else None
+            taker = OPERATIONS.get(label.name) if type(label) is Symbol else None
             if taker is None:
-                self._take_rare(operation)
+                self._take_rare(as_ours(record))
                 if self.state is SessionState.SEVERED:
                     return
             else:
@@ -206,7 +207,7 @@ class Session(Connector, HandoffSession):
                 if not self.heard:
                     self.confirm()
                 self.heard += 1
-                taker(inbound, operation)
+                taker(inbound, record)
         if whole and not decoder.at_border():
             raise RemoteProtocolError("a message that ends within its record")
 
