@@ -120,14 +120,15 @@ class Outbound:
         except (NotPassableError, ValueError) as error:
             self._refuse(answer, NotPassableError(str(error)))
             return
+        to = b"<11'desc:export%d+>" % entry.position if entry.kind is HeldKind.IMPORT else entry.address
         if answer is None:
-            outbox.put(b"<10'op:deliver%b%bff>" % (entry.address, args))
+            outbox.put(b"<10'op:deliver%b%bff>" % (to, args))
             return
         question = references.imports.ask(answer)
         if answer._home is not self._home:
             self.waiting.add(answer)  # its listeners are in its own vat, and do not tell us
         resolver = references.exports.ask(question)
-        outbox.put(deliver_bytes(entry.address, args, question.position, resolver))
+        outbox.put(deliver_bytes(to, args, question.position, resolver))
 
     def select(self, target: Remote, request: Select) -> None:
         """Ask for a part of a promise; the answer becomes a question that is told of only if listened to."""

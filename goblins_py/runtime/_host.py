@@ -241,10 +241,14 @@ class TrioHost:
         now = time.perf_counter
         until = now() + _BOUT
         count = 0
+        at_once = self._store is None  # nothing to wait for
         while vat.busy:
             churn = vat.run(_TURNS)
             if churn is not None:
-                self._release(churn)
+                if at_once:
+                    self.release(churn.outbox)
+                else:
+                    self._release(churn)
             count += 1
             if not count % _BURST and self._flushables:  # peers work meanwhile
                 self._flush_all()
