@@ -122,7 +122,10 @@ class TlsConnection(Connection):
         What was not taken must come first in the next `send` or `send_nowait`, and as long at
         least: OpenSSL may hold its first record back, encrypted already.
         """
-        self._check_open(self._outgoing)
+        if self._closed or self._outgoing is not _Half.READY:
+            self._check_open(self._outgoing)
+        if 0 < len(data) <= _RECORD:
+            return self._write(data)[0]
         rest = memoryview(data)
         while rest:
             taken, awaited = self._write(rest)
@@ -133,14 +136,28 @@ class TlsConnection(Connection):
 
     async def receive(self) -> bytes:
         """See `Connection.receive`. It returns all records that have arrived, up to 64 KiB."""
-        self._check_open(self._incoming)
+        if self._closed or self._incoming is not _Half.READY:
+            self._check_open(self._incoming)
         if self._held or self._incoming is _Half.ENDED:
             await trio.lowlevel.checkpoint()
             data, self._held = self._held, b""
             return data
         self._incoming = _Half.BUSY
         try:
-            return await self._read()
+            # Either way a checkpoint, and before anything is taken: a cancellation loses nothing.
+            awaited: _Waiter = trio.lowlevel.wait_readable if self._dry else _checkpoint
+            while True:
+                await self._wait(awaited)
+                if self._closed:
+                    self._refuse_if_closed()
+                try:
+                    return self._collect()
+                except SSL.WantReadError:
+                    awaited = trio.lowlevel.wait_readable
+                except SSL.WantWriteError:
+                    awaited = trio.lowlevel.wait_writable
+                except SSL.Error as exc:
+                    return self._end(exc)
         finally:
             if self._incoming is _Half.BUSY:  # neither ended nor lost; perhaps cancelled
                 self._incoming = _Half.READY
@@ -165,25 +182,11 @@ class TlsConnection(Connection):
 
     # --- receiving ---
 
-    async def _read(self) -> bytes:
-        # Either way a checkpoint, and before anything is taken: a cancellation loses nothing.
-        if self._dry:
-            await self._wait(trio.lowlevel.wait_readable)
-        else:
-            await trio.lowlevel.checkpoint()
-        while True:
-            self._refuse_if_closed()
-            try:
-                return self._collect()
-            except SSL.WantReadError:
-                await self._wait(trio.lowlevel.wait_readable)
-            except SSL.WantWriteError:
-                await self._wait(trio.lowlevel.wait_writable)
-            except SSL.Error as exc:
-                if _is_end(exc):
-                    self._incoming = _Half.ENDED
-                    return b""
-                raise self._lose(exc) from None
+    def _end(self, exc: SSL.Error) -> bytes:
+        if not _is_end(exc):
+            raise self._lose(exc) from None
+        self._incoming = _Half.ENDED
+        return b""
 
     def _collect(self) -> bytes:
         """All records that are here. Goblins sends each token as one: do not wake up for each."""
@@ -238,7 +241,7 @@ class TlsConnection(Connection):
                 waited = True
         return waited
 
-    def _write(self, rest: memoryview) -> tuple[int, _Waiter | None]:
+    def _write(self, rest: bytes | memoryview) -> tuple[int, _Waiter | None]:
         """How many bytes were taken, and what to wait for if none."""
         try:
             return self._tls.send(rest[:_RECORD]), None
@@ -296,6 +299,11 @@ class TlsConnection(Connection):
             for _ in range(_DISCARDED // _MOST):
                 if not self._sock.recv(_MOST):
                     break
+
+
+async def _checkpoint(_: socket.socket) -> None:
+    """Where there is nothing to wait for."""
+    await trio.lowlevel.checkpoint()
 
 
 def _input_probe(sock: socket.socket) -> Callable[[], object]:

@@ -360,14 +360,6 @@ class Junction(Crossroads):
             case Following():  # pragma: no cover - the end of a chain follows nothing
                 raise AssertionError("a chain of promises has no end")
 
-    def outcome_now(self, promise: Promise[object]) -> Outcome | None:
-        """What it has settled to, as somebody is told who listens; None: that is not known here and now."""
-        end = self._end_of_chain(promise)
-        state = end._state if end._home is self else None
-        if isinstance(state, Broken):
-            state.heard = True
-        return state if isinstance(state, Fulfilled | Broken) else None
-
     def _listen_there(
         self, promise: Promise[object], state: RemotePending | Detour, listener: Listener
     ) -> None:

@@ -14,7 +14,7 @@ from goblins_py.actors._send import Sender, make_message
 from goblins_py.actors._turn import Effect, Home, Turn, Work
 from goblins_py.actors._vat import Vat
 
-__all__ = ["listen_outside", "run_outside", "send_outside", "sender_for"]
+__all__ = ["listen_outside", "outcome_now", "run_outside", "send_outside", "sender_for"]
 
 Told = Callable[[Outcome], None]
 """Gets an outcome; called on the vat's thread when it is durable, or from anywhere if the vat closes."""
@@ -73,6 +73,19 @@ def listen_outside(promise: Promise[Any], told: Told) -> Callable[[], None]:
     waiter = _Waiter(told)
     promise._home.post(Listen(promise, waiter))
     return lambda: promise._home.post(_Leave(promise, waiter))
+
+
+def outcome_now(promise: Promise[Any]) -> Outcome | None:
+    """What it has settled to, as somebody is told who listens; None: that is not known here and now.
+
+    On the thread of its vat, which keeps no store, and is not closed.
+    """
+    home = cast(Junction, promise._home)
+    end = home._end_of_chain(promise)
+    state = end._state if end._home is home else None
+    if isinstance(state, Broken):
+        state.heard = True
+    return state if isinstance(state, Fulfilled | Broken) else None
 
 
 class _Thunk(Effect, Work):

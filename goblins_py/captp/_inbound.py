@@ -7,7 +7,7 @@ events. The peer's mistakes raise `RemoteProtocolError`, which ends the session.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 from weakref import ReferenceType
 
 from goblins_py.actors import (
@@ -57,6 +57,9 @@ _SELECTIONS: Final = {
     OpIndex: SelectionKind.ITEM,
     OpUntag: SelectionKind.UNTAGGED,
 }
+
+
+_Wanted = int | Literal[False]
 
 
 class Inbound:
@@ -112,7 +115,7 @@ class Inbound:
         args, kwargs = read_args(args, references)
         self.events.append(Message(target, args, kwargs, self._answer_for(position, resolver)))
 
-    def _answer_for(self, position: int | bool, resolver: int | bool) -> Promise[object] | None:
+    def _answer_for(self, position: _Wanted, resolver: _Wanted) -> Promise[object] | None:
         """The promise of what a message returns. Both are False where they are not wanted."""
         if resolver is False:
             if position is False:

@@ -262,7 +262,7 @@ class Outbound:
         if self._severed is not None:
             return
         outbox = self._outbox
-        if outbox.queued > outbox.hard:  # a small answer for a big one: a peer that does not read gets no more
+        if outbox.queued > outbox.hard:  # a small answer for a big one: a peer must read to get more
             outcome = Broken(self._full(), heard=True)
         try:
             if isinstance(outcome, Fulfilled):

@@ -26,11 +26,6 @@ class Outbox:
         self._parts: list[bytes] = []
 
     @property
-    def congested(self) -> bool:
-        """Is there so much that the peer should be read no more?"""
-        return self.queued > self.soft
-
-    @property
     def full(self) -> bool:
         """Is there so much that nothing may be added?"""
         return self.queued > self.hard
@@ -50,8 +45,7 @@ class Outbox:
 
     def sent(self, count: int) -> None:
         """So many bytes have left; perhaps some that were given up in the meantime."""
-        queued = self.queued - count
-        self.queued = queued if queued > 0 else 0
+        self.queued = max(0, self.queued - count)
 
     def clear(self) -> None:
         """Nobody will ever write it."""

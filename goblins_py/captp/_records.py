@@ -305,7 +305,7 @@ def position_in(descriptor: object, one: str, other: str) -> tuple[str, int]:
         label, fields = descriptor.label, descriptor.fields
         if type(label) is Symbol and len(fields) == 1:
             name, position = label.name, fields[0]
-            if (name == one or name == other) and type(position) is int and position >= 0:
+            if name in (one, other) and type(position) is int and position >= 0:
                 return name, position
     raise RemoteProtocolError(f"malformed {one} or {other}")
 

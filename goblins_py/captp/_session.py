@@ -207,7 +207,7 @@ class Session(Connector, HandoffSession):
                 if not self.heard:
                     self.confirm()
                 self.heard += 1
-                taker(inbound, record)
+                taker(inbound, cast(Record, record))
         if whole and not decoder.at_border():
             raise RemoteProtocolError("a message that ends within its record")
 
@@ -265,7 +265,8 @@ class Session(Connector, HandoffSession):
     @property
     def congested(self) -> bool:
         """Should we stop reading from this peer until it reads more?"""
-        return self._outbox.congested
+        outbox = self._outbox
+        return outbox.queued > outbox.soft
 
     # --- start and end ------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from goblins_py.actors import (
     Promise,
     Vat,
     listen_outside,
+    outcome_now,
     unwrap,
 )
 from goblins_py.errors import ActorError
@@ -164,7 +165,7 @@ class TrioHost:
         """What a promise has become already, if nothing has to be durable before it may be told."""
         if self._store is not None or threading.get_ident() != self._thread or self.vat.closed:
             return None
-        return self.vat.outcome_now(promise)
+        return outcome_now(promise)
 
     def wait_blocking(self, promise: object, timeout: float | None) -> object:
         if threading.get_ident() == self._thread:

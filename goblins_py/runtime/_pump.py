@@ -212,11 +212,14 @@ class Pump:
 
     def _write_nowait(self) -> None:
         """As much as the system takes, up to a point: others want to write, too."""
+        unsent, send = self._unsent, self._connection.send_nowait
         for _ in range(_AT_ONCE):
-            if not self._unsent:
+            if not unsent:
                 return
-            part = self._next_part(_BIG_SLICE)
-            count = self._connection.send_nowait(part)
+            part = unsent[0]
+            if self._start or len(part) > _BIG_SLICE:
+                part = self._next_part(_BIG_SLICE)
+            count = send(part)
             self._took(count)
             if count < len(part):
                 return
@@ -233,7 +236,10 @@ class Pump:
         if self._start >= len(self._unsent[0]):
             self._unsent.popleft()
             self._start = 0
-        self._sent(count)
+        self._session.sent(count)
+        if self._congested and not self._session.congested:
+            self._congested = False
+            self._drained.set()
 
     def _fetch(self) -> None:
         """Take what the session wants written."""
@@ -242,12 +248,6 @@ class Pump:
             self._unsent += messages
         elif messages:
             self._unsent += _joined(messages)
-
-    def _sent(self, count: int) -> None:
-        self._session.sent(count)
-        if self._congested and not self._session.congested:
-            self._congested = False
-            self._drained.set()
 
     async def _write_forever(self) -> None:
         while True:
