@@ -1,6 +1,7 @@
 """Refuses a wheel that is not the three packages, each with its py.typed: `check_wheel.py FILE`.
 
-One built with a compiler also holds the codec in C, and only then is for one platform.
+One built with a compiler also holds the codec in C, and modules compiled from the sources beside them; only
+then it is for one platform.
 """
 
 import sys
@@ -17,9 +18,14 @@ def complaints(names: list[str]) -> list[str]:
     files = [file for file in files if not file.parts[0].endswith(".dist-info")]
     strays = [f"stray: {file}" for file in files if file.parts[0] not in PACKAGES]
     others = [file for file in files if file.suffix != ".py" and file.name != "py.typed"]
-    kinds = [f"no source: {file}" for file in others if not file.match(NATIVE)]
+    compiled = {file for file in others if file.suffix == ".so" and _source(file) in files}
+    kinds = [f"no source: {file}" for file in others if not file.match(NATIVE) and file not in compiled]
     missing = sorted(PACKAGES - {file.parts[0] for file in files if file.name == "py.typed"})
     return [*strays, *kinds, *(f"missing: {name}/py.typed" for name in missing)]
+
+
+def _source(compiled: PurePosixPath) -> PurePosixPath:
+    return compiled.with_name(compiled.name.partition(".")[0] + ".py")
 
 
 def platform_complaints(wheel: str, names: list[str]) -> list[str]:

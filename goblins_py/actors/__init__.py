@@ -1,5 +1,7 @@
 """Actors and vats: references, promises, state, turns, churns, portraits. No I/O, no event loop."""
 
+import goblins_py.actors._pure  # noqa: F401, I001 - first: it decides where the others are found
+
 from goblins_py.actors._behaviour import actor, become, live, value
 from goblins_py.actors._dormant import LostReferenceError, dormant_ref
 from goblins_py.actors._environment import PersistenceEnv, persistent_name

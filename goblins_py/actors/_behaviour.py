@@ -17,7 +17,7 @@ import attrs
 
 from goblins_py.actors._passable import SIMPLE, is_behaviour, state_value
 from goblins_py.actors._reference import Link, Ref, method_symbol, ref_to
-from goblins_py.actors._turn import current_turn
+from goblins_py.actors._turn import _current, current_turn
 from goblins_py.actors._upgrade import steps_of
 from goblins_py.errors import ActorError, NoCurrentTurnError, NoSuchMethodError
 from goblins_py.syrup import Leaf, Symbol
@@ -161,24 +161,28 @@ def _checked_field(new: object, field: Any) -> object:
 def _set_attribute(self: Any, name: str, new: object) -> None:
     """`__setattr__` of every actor: state is checked and logged in the turn, live fields just set."""
     is_state = type(self).__goblins_fields__.get(name)
-    if is_state is None:
-        raise AttributeError(f"{type(self).__name__} has no field {name!r}: declare it, with an annotation")
     if is_state:
         if type(new) not in SIMPLE:
             new = _checked(new, name)
-        link = self._goblins_ref
+        link: Link | None = self._goblins_ref
         if link is not None:  # else it is no object yet: nothing to roll back
-            _log_change(self, link, name)
-    object.__setattr__(self, name, new)
+            turn = _current.turn
+            if turn is None or link.home is not turn.home or link.former:
+                raise _cannot_change(self, link)
+            turn.undo.append((self, name, getattr(self, name)))
+    elif is_state is None:
+        raise AttributeError(f"{type(self).__name__} has no field {name!r}: declare it, with an annotation")
+    _set_slot(self, name, new)
 
 
-def _log_change(instance: Any, link: Link, name: str) -> None:
+_set_slot: Final = object.__setattr__
+
+
+def _cannot_change(instance: object, link: Link) -> ActorError:
     turn = current_turn()
     if turn is None or link.home is not turn.home:
-        raise NoCurrentTurnError(f"the state of {type(instance).__name__} changes only in a turn of its vat")
-    if link.former:
-        raise ActorError(f"the object became something else than this {type(instance).__name__}")
-    turn.undo.append((instance, name, getattr(instance, name)))
+        return NoCurrentTurnError(f"the state of {type(instance).__name__} changes only in a turn of its vat")
+    return ActorError(f"the object became something else than this {type(instance).__name__}")
 
 
 def _refuse_delete(self: object, name: str) -> None:
@@ -240,13 +244,11 @@ def perform(behaviour: object, args: tuple[Any, ...], kwargs: Mapping[str, objec
     table: dict[str | None, Method] | None = getattr(type(behaviour), "__goblins_methods__", None)
     if table is None:
         return cast(Method, behaviour)(*args, **(kwargs or {}))
-    method = table.get(args[0].name) if args and type(args[0]) is Symbol else None
+    if args and type(args[0]) is Symbol and (method := table.get(args[0].name)) is not None:
+        return method(behaviour, *args[1:], **kwargs) if kwargs else method(behaviour, *args[1:])
+    method = table.get(_CALL)
     if method is None:
-        method = table.get(_CALL)
-        if method is None:
-            raise NoSuchMethodError(_no_such(behaviour, args))
-    else:
-        args = args[1:]
+        raise NoSuchMethodError(_no_such(behaviour, args))
     return method(behaviour, *args, **kwargs) if kwargs else method(behaviour, *args)
 
 

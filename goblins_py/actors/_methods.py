@@ -158,7 +158,7 @@ class _Resumer(Listener):
 class Resume(Answering):
     """The next stretch of a method."""
 
-    __slots__ = ("answer", "cause", "method")
+    __slots__ = ("cause", "method")
 
     def __init__(self, method: SuspendedMethod, outcome: Outcome) -> None:
         self.method = method

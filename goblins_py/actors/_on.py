@@ -172,10 +172,10 @@ class _Handlers(Listener):
             junction.queue.append(HandlerTurn(self.finally_, ()))
 
 
-class HandlerTurn(Answering, Effect):
+class HandlerTurn(Answering):
     """A handler that runs in a turn of its own."""
 
-    __slots__ = ("answer", "args", "cause", "handler")
+    __slots__ = ("args", "cause", "handler")
 
     def __init__(
         self,
@@ -188,14 +188,11 @@ class HandlerTurn(Answering, Effect):
         self.handler = handler
         self.args = args
         self.answer = answer
-        self.cause = cause
+        self.cause: Outcome | None = cause
 
     @property
     def label(self) -> str:
         return f"handler {getattr(self.handler, '__qualname__', type(self.handler).__name__)}"
-
-    def commit(self, vat: Home) -> None:
-        cast(Junction, vat).queue.append(self)
 
     def perform(self, turn: Turn) -> object:
         result = self.handler(*self.args)

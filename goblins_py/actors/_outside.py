@@ -88,7 +88,7 @@ def outcome_now(promise: Promise[Any]) -> Outcome | None:
     return state if isinstance(state, Fulfilled | Broken) else None
 
 
-class _Thunk(Effect, Work):
+class _Thunk(Work):
     """A function to be run as the first turn of a churn, for somebody outside."""
 
     __slots__ = ("args", "function", "told")
@@ -97,9 +97,6 @@ class _Thunk(Effect, Work):
         self.function = function
         self.args = args
         self.told = told
-
-    def commit(self, vat: Home) -> None:
-        cast(Junction, vat).queue.append(self)
 
     def refuse(self, reason: BaseException) -> None:
         self.told(Broken(reason))

@@ -55,26 +55,31 @@ class Answering(Work):
         cause: what the turn was told; if it raises just that, it is passed on and not reported.
     """
 
-    __slots__ = ()
+    __slots__ = ("answer",)
     answer: Promise[object] | None
-    cause: Outcome | None = None
 
     @property
-    @abstractmethod
+    def cause(self) -> Outcome | None:
+        return None
+
+    @property
     def label(self) -> str:
         """What the log calls it, without any argument's value."""
+        raise NotImplementedError
 
     def done(self, vat: Home, result: object) -> None:
         answer = self.answer
         if answer is not None:
-            outcome = result if isinstance(result, Promise) else Fulfilled(result)
-            vat.resolve(answer, outcome)  # type: ignore[attr-defined]  # a cast is a call, and this is hot
+            if isinstance(result, Promise) or answer._state is not FRESH or answer._home is not vat:
+                cast(Crossroads, vat).resolve(answer, outcome_of(result))
+            else:
+                answer._state = Fulfilled(result)  # all that `resolve` would do
 
     def failed(self, vat: Home, error: BaseException) -> None:
         cast(Crossroads, vat).fail(self, error)
 
 
-class Message(Effect, Answering):
+class Message(Answering):
     """An eventual send: `target` gets `args`, `answer` (if any) becomes what it returns.
 
     Attributes:
@@ -85,7 +90,7 @@ class Message(Effect, Answering):
         near_only: an argument is `NearOnly`: the message must not leave the vat.
     """
 
-    __slots__ = ("answer", "args", "kwargs", "near_only", "target")
+    __slots__ = ("args", "kwargs", "near_only", "target")
 
     def __init__(
         self,
@@ -278,7 +283,22 @@ Outcome: TypeAlias = Fulfilled | Broken
 State: TypeAlias = Fresh | Pending | RemotePending | Detour | Following | Fulfilled | Broken
 
 
-class Promise(Leaf, Generic[T_co]):
+class PromiseParts:
+    """What compiled code sees of a promise, without a look into its class.
+
+    Attributes:
+        _home: the vat that it belongs to.
+        _state: what is known of it.
+    """
+
+    __slots__ = ("_home", "_state")
+
+    def __init__(self, home: Home, state: State = FRESH) -> None:
+        self._home = home
+        self._state: State = state
+
+
+class Promise(PromiseParts, Leaf, Generic[T_co]):
     """A value that is not there yet. Send to it with `send`, wait with `await`, `on` or `wait`.
 
     Awaiting works in an `async def` method (the rest of it runs in a later turn) and in any trio
@@ -286,11 +306,7 @@ class Promise(Leaf, Generic[T_co]):
     `SessionSeveredError`. Compares by identity; cannot be pickled.
     """
 
-    __slots__ = ("__weakref__", "_home", "_state")
-
-    def __init__(self, home: Home, state: State = FRESH) -> None:
-        self._home = home
-        self._state: State = state
+    __slots__ = ("__weakref__",)
 
     def __await__(self) -> Generator[Any, Any, T_co]:
         if current_turn() is not None:
@@ -339,29 +355,29 @@ class Crossroads(Home):
     """The part of a vat that moves messages and settles promises; always between turns."""
 
     @property
-    @abstractmethod
     def closed(self) -> bool:
         """Was it closed?"""
+        raise NotImplementedError
 
-    @abstractmethod
     def route(self, message: Message) -> None:
         """Send the message one step on: into the queue, to wait, or out of the vat."""
+        raise NotImplementedError
 
-    @abstractmethod
     def resolve(self, promise: Promise[object], outcome: Outcome | Promise[object]) -> None:
         """Settle a promise, or let it follow another; nothing if it was resolved before."""
+        raise NotImplementedError
 
-    @abstractmethod
     def fail(self, work: Answering, error: BaseException) -> None:
         """Break the answer of a turn that failed, and log why if nobody has."""
+        raise NotImplementedError
 
-    @abstractmethod
     def listen(self, promise: Promise[object], listener: Listener) -> None:
         """Notify the listener once the promise has settled, maybe at once."""
+        raise NotImplementedError
 
-    @abstractmethod
     def admit(self, listener: OutsideListener) -> None:
         """Remember who waits from outside, until it is notified or the vat closes."""
+        raise NotImplementedError
 
 
 class Resolve(Effect):

@@ -148,7 +148,26 @@ class _NearMethod:
         return f"<near method {self._name}>"
 
 
-class Ref(Leaf, Generic[T_co]):
+class RefParts:
+    """What compiled code sees of a reference, without a look into its class.
+
+    Attributes:
+        _home: the vat that its messages go to.
+        _behaviour: of an object of that vat.
+        _connector: what leads to an object that is elsewhere.
+        _slot: its number in the store of a persistent vat.
+    """
+
+    __slots__ = ("_behaviour", "_connector", "_home", "_slot")
+
+    def __init__(self, home: Home, behaviour: object = None, connector: Connector | None = None) -> None:
+        self._home = home
+        self._behaviour = behaviour
+        self._connector = connector
+        self._slot: int | None = None
+
+
+class Ref(RefParts, Leaf, Generic[T_co]):
     """A reference to an object: in this vat (near), in another one, or on another machine.
 
     `ref.greet("Bob")` and `ref("Bob")` call a near object at once (Goblins' `$`); `send(ref)`
@@ -161,13 +180,7 @@ class Ref(Leaf, Generic[T_co]):
         everything that the call did undone.
     """
 
-    __slots__ = ("__weakref__", "_behaviour", "_connector", "_home", "_slot")
-
-    def __init__(self, home: Home, behaviour: object = None, connector: Connector | None = None) -> None:
-        self._home = home
-        self._behaviour = behaviour
-        self._connector = connector
-        self._slot: int | None = None
+    __slots__ = ("__weakref__",)
 
     def __getattr__(self, name: str) -> Any:  # Any: the signature is the behaviour's
         if name.startswith("_"):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Concatenate, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, overload
 
 from goblins_py.actors._passable import is_behaviour, passable_args, passable_kwargs
 from goblins_py.actors._promise import Message, Promise, select
 from goblins_py.actors._reference import Ref, message_name, method_symbol, ref_to
 from goblins_py.actors._selection import untagging
-from goblins_py.actors._turn import require_turn
+from goblins_py.actors._turn import _current, require_turn
 from goblins_py.syrup import Symbol
 
 __all__ = ["Sender", "call", "make_message", "send", "send_only", "untag"]
@@ -45,9 +45,15 @@ def make_message(
 
 def _note(target: object, /, *args: object, **kwargs: object) -> Promise[Any]:
     """Send in a turn: the message waits for its end."""
-    turn = require_turn()
+    turn = _current.turn or require_turn()
     answer: Promise[object] = Promise(turn.home)
-    turn.effects.append(make_message(target, args, kwargs, answer))
+    if type(target) is Ref and not kwargs:  # nearly always; the rest is `make_message`, without its call
+        converted, near_only = passable_args(args)
+        message = Message(target, converted, None, answer)
+        message.near_only = near_only
+        turn.effects.append(message)
+    else:
+        turn.effects.append(make_message(target, args, kwargs, answer))
     return answer
 
 
@@ -71,10 +77,13 @@ class Sender:
         self._target = target
         self._post = post
 
+    def __getattribute__(self, name: str) -> Any:
+        if name[:1] != "_":  # found here and not by __getattr__, which costs an exception each time
+            return partial(_post_of(self), _target_of(self), method_symbol(name))
+        return _own(self, name)
+
     def __getattr__(self, name: str) -> Callable[..., Any]:  # Any: the answer is the behaviour's
-        if name.startswith("_"):
-            raise AttributeError(f"{name!r} is no message: underscore names stay private")
-        return partial(self._post, self._target, method_symbol(name))
+        raise AttributeError(f"{name!r} is no message: underscore names stay private")
 
     def __getitem__(self, symbol: Symbol) -> Callable[..., Any]:
         if type(symbol) is not Symbol:
@@ -86,6 +95,11 @@ class Sender:
 
     def __repr__(self) -> str:
         return f"<send to {self._target!r}>"
+
+
+_own: Final = object.__getattribute__
+_post_of: Final[Callable[[Sender], Post]] = Sender.__dict__["_post"].__get__
+_target_of: Final[Callable[[Sender], object]] = Sender.__dict__["_target"].__get__
 
 
 @overload

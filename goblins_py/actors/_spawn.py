@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import CoroutineType
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from goblins_py.actors._behaviour import is_actor_class
-from goblins_py.actors._crossroads import Junction
 from goblins_py.actors._methods import FIRST, SuspendedMethod, apply_become
 from goblins_py.actors._passable import is_behaviour
 from goblins_py.actors._promise import Answering
@@ -21,22 +20,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class _Start(Effect, Answering):
+class _Start(Answering):
     """The first turn of a spawned object that wants one."""
 
     __slots__ = ("ref", "restored")
-    answer = None
 
     def __init__(self, ref: Ref[object], *, restored: bool) -> None:
+        self.answer = None
         self.ref = ref
         self.restored = restored
 
     @property
     def label(self) -> str:
         return f"{type(self.ref._behaviour).__name__}.on_start"
-
-    def commit(self, vat: Home) -> None:
-        cast(Junction, vat).queue.append(self)
 
     def perform(self, turn: Turn) -> object:
         behaviour: Any = self.ref._behaviour

@@ -1,7 +1,7 @@
 """The transaction that a turn is, and which turn is current on this thread.
 
 Lives only here: the undo log, the effects that wait for the end of the turn, and one of
-the two ambient things that the package has (the current turn). It must not know what
+the two _current things that the package has (the current turn). It must not know what
 references, promises or vats are: those build on it, through `Home`, `Effect` and `Work`.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from goblins_py.errors import NoCurrentTurnError
 
@@ -24,7 +24,6 @@ __all__ = [
     "Turn",
     "Work",
     "current_turn",
-    "entered",
     "no_turn",
     "require_turn",
 ]
@@ -57,18 +56,19 @@ class Host(Protocol):
         """A mark that compares equal while no cancel scope or nursery was opened or closed."""
 
 
-class Home(ABC):
+class Home:
     """A vat, as its references and promises see it."""
 
     name: str
     host: Host
+    queue: deque[Work]
 
-    @abstractmethod
     def post(self, item: Effect) -> None:
         """Put something into the inbox, from any thread; it starts a churn of its own."""
+        raise NotImplementedError
 
 
-class Effect(ABC):
+class Effect:
     """What a turn asked for and gets when it succeeds; also what is posted to a vat's inbox.
 
     `commit` takes the vat as `object`, and its subclasses, which know what a vat is, narrow it.
@@ -76,42 +76,45 @@ class Effect(ABC):
 
     __slots__ = ()
 
-    @abstractmethod
     def commit(self, vat: Home) -> None:
         """Do it, in the vat, between turns."""
+        raise NotImplementedError
 
-    def cancel(self) -> None:  # noqa: B027 - most effects have nothing to let go of
+    def cancel(self) -> None:
         """The turn failed: let go of what this holds."""
 
-    def refuse(self, reason: BaseException) -> None:  # noqa: B027 - most have nobody to tell
+    def refuse(self, reason: BaseException) -> None:
         """It was posted to a closed vat: tell whoever waits."""
 
 
-class Work(ABC):
+class Work(Effect):
     """What a turn is made of: it stands in a vat's queue until it is its turn."""
 
     __slots__ = ()
 
-    @abstractmethod
+    def commit(self, vat: Home) -> None:
+        vat.queue.append(self)
+
     def perform(self, turn: Turn) -> object:
         """Do it, in the turn; what comes of it, or that it goes on later. May raise: the turn fails."""
+        raise NotImplementedError
 
-    @abstractmethod
     def done(self, vat: Home, result: object) -> None:
         """The turn has succeeded, and its effects are committed."""
+        raise NotImplementedError
 
-    @abstractmethod
     def failed(self, vat: Home, error: BaseException) -> None:
         """The turn has failed, and all of it is undone."""
+        raise NotImplementedError
 
-    def drop(self, reason: BaseException) -> None:  # noqa: B027 - most have nobody to tell
+    def drop(self, reason: BaseException) -> None:
         """The vat was closed before its turn came."""
 
 
 Mark = tuple[int, int]
 
 
-class Turn(ABC):
+class Turn:
     """One transaction. `undo` restores what was, `effects` is what will be.
 
     Attributes:
@@ -157,20 +160,22 @@ class Turn(ABC):
         self.undo.append((thing, attribute, getattr(thing, attribute)))
         object.__setattr__(thing, attribute, new)
 
-    @abstractmethod
     def near_call(self, target: object, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Call an object of the same vat at once, as a savepoint."""
+        raise NotImplementedError
 
-    @abstractmethod
     def deliver(self, message: object) -> object:
         """Let an object of the vat have a message, as all that this turn is for."""
+        raise NotImplementedError
 
 
 class _Current(threading.local):
     turn: Turn | None = None
 
 
-_current = _Current()
+_current: Final = _Current()
+"""`_current.turn` is the turn of this thread. Only vats set it. They and the hottest paths use it directly: a
+call to a function costs more than all else about it."""
 
 
 def current_turn() -> Turn | None:
@@ -184,11 +189,6 @@ def require_turn() -> Turn:
     if turn is None:
         raise NoCurrentTurnError("this works only in a turn: use vat.run(...), or vat.send(...) from outside")
     return turn
-
-
-def entered(turn: Turn | None) -> None:
-    """Say which turn is current now; only vats do."""
-    _current.turn = turn
 
 
 @contextmanager

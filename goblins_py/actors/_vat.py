@@ -19,7 +19,7 @@ from goblins_py.actors._outgoing import Outgoing, Posting
 from goblins_py.actors._portrait import Delta
 from goblins_py.actors._promise import Answering, Broken, Message, Resolve
 from goblins_py.actors._report import report_failure, report_unheard, without_traceback
-from goblins_py.actors._turn import Effect, Host, Turn, Work, entered
+from goblins_py.actors._turn import Effect, Host, Turn, Work, _current
 from goblins_py.actors._vat_turn import VatTurn
 from goblins_py.errors import VatClosedError
 
@@ -194,7 +194,7 @@ class Vat(Junction):
     def _last_turn(self, method: SuspendedMethod) -> None:
         reason = self.closed_error()
         turn = self._turn
-        entered(turn)
+        _current.turn = turn
         try:
             method.stretch(turn, Broken(reason))
         except BaseException as error:  # noqa: BLE001 - the other methods end as well
@@ -209,23 +209,26 @@ class Vat(Junction):
     def _run_turn(self, work: Work) -> None:
         """Run one turn: all of it happens, or nothing but that its work hears of the failure."""
         turn = self._turn
-        entered(turn)
+        _current.turn = turn
         try:
-            result = work.perform(turn)
+            result = turn.deliver(work) if type(work) is Message else work.perform(turn)
             if turn.undo:
                 if self.keeper is not None:
                     self.keeper.check(turn)
-                turn.undo = []
+                turn.undo.clear()
         except BaseException as error:  # noqa: BLE001 - no method may stop a vat
             self._undo(turn)
             work.failed(self, error)
             return
-        entered(None)
+        _current.turn = None
         effects = turn.effects
         if effects:
             turn.effects = []
             for effect in effects:
-                effect.commit(self)
+                if type(effect) is Message:  # as its `commit` does
+                    self.route(effect)
+                else:
+                    effect.commit(self)
         if result is not SUSPENDED:
             work.done(self, result)
 
@@ -234,7 +237,7 @@ class Vat(Junction):
             turn.frame = turn.becoming = None
             turn.rollback()
         finally:
-            entered(None)
+            _current.turn = None
 
     def fail(self, work: Answering, error: BaseException) -> None:
         cause = work.cause

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from goblins_py.actors._behaviour import perform
 from goblins_py.actors._methods import FIRST, SUSPENDED, SuspendedMethod, apply_become
-from goblins_py.actors._passable import crossed, passable_args, passable_kwargs
+from goblins_py.actors._passable import SIMPLE, crossed, passable_args, passable_kwargs
 from goblins_py.actors._promise import Broken, Message, Promise, Resolve, outcome_of
 from goblins_py.actors._reference import Ref
 from goblins_py.actors._report import message_label, report_failure
@@ -48,7 +48,7 @@ class VatTurn(Turn):
         if type(result) is CoroutineType:
             method = SuspendedMethod(result, ref=ref, answer=letter.answer, label=letter.label)
             return method.stretch(self, FIRST)
-        return None if letter.answer is None else crossed(result)
+        return result if letter.answer is None or type(result) in SIMPLE else crossed(result)
 
     def _invoke(self, ref: Ref[object], args: tuple[object, ...], kwargs: dict[str, object] | None) -> object:
         """Run a method; the result as it is, maybe a coroutine."""

@@ -1,0 +1,1 @@
+cpdef perform(behaviour, tuple args, kwargs)

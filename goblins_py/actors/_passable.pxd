@@ -1,0 +1,2 @@
+cpdef crossed(result)
+cpdef tuple passable_args(tuple args)
