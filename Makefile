@@ -20,7 +20,7 @@ PURE := $(wildcard tests/test_syrup*.py tests/test_captp*.py tests/test_stores.p
 WHEEL_VENV := .cache/wheel-venv
 WHEEL_PY := $(CURDIR)/$(WHEEL_VENV)/bin/python
 
-.PHONY: help demo test test-pure test-wheel check format docs coverage guile browser clean
+.PHONY: help demo test test-pure test-wheel check format docs coverage guard guard-update guile browser clean
 .DELETE_ON_ERROR:
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo "make guile     the Guile Goblins peer, for the tests that want one (root, Debian)"
 	@echo "make browser   Chromium, for the tests of pages (root, Debian)"
 	@echo "make coverage  all tests, with branches counted"
+	@echo "make guard     instructions per operation, against the baseline (valgrind; guard-update rewrites it)"
 
 $(VENV)/.installed: pyproject.toml setup.py $(NATIVE)
 	@$(call ready,$(VENV))
@@ -85,6 +86,12 @@ docs: $(VENV)/.installed-dev
 
 coverage: $(VENV)/.installed-dev
 	$(PY) -m pytest --cov --cov-branch --cov-report=term-missing $(ARGS)
+
+guard: $(VENV)/.installed-dev
+	$(PY) tests/guard/check.py
+
+guard-update: $(VENV)/.installed-dev
+	$(PY) tests/guard/check.py --update
 
 guile:
 	$(PYTHON) tests/guile/make_chroot.py
