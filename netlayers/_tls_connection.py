@@ -198,9 +198,11 @@ class TlsConnection(Connection):
             self._dry = True
         else:
             data = self._collect_more(data)
-        if len(data) < _TOKENS and self._is_piecemeal(len(data)):
+        size = len(data)
+        if size < _TOKENS and (self._piecemeal is not False or size < _SHORTEST):
+            self._piecemeal = True
             acknowledge_at_once(self._sock)
-        elif self._piecemeal is None:
+        elif self._piecemeal is None:  # its first record is all of its op:start-session
             self._piecemeal = False
         return data
 
@@ -220,12 +222,6 @@ class TlsConnection(Connection):
         except SSL.Error as exc:
             self._fault = exc  # OpenSSL says it once only
         return b"".join(chunks)
-
-    def _is_piecemeal(self, size: int) -> bool:
-        """Does the peer write token by token? Else its first record is all of its op:start-session."""
-        if self._piecemeal is None or size < _SHORTEST:
-            self._piecemeal = True
-        return self._piecemeal
 
     # --- sending ---
 

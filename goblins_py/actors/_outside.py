@@ -9,7 +9,16 @@ from typing import Any, cast
 from goblins_py.actors._crossroads import Junction
 from goblins_py.actors._methods import FIRST, SUSPENDED, SuspendedMethod
 from goblins_py.actors._outgoing import Outgoing
-from goblins_py.actors._promise import Broken, Fulfilled, Listen, Outcome, OutsideListener, Promise
+from goblins_py.actors._promise import (
+    Broken,
+    Following,
+    Fulfilled,
+    Listen,
+    Outcome,
+    OutsideListener,
+    Promise,
+    RemotePending,
+)
 from goblins_py.actors._send import Sender, make_message
 from goblins_py.actors._turn import Effect, Home, Turn, Work
 from goblins_py.actors._vat import Vat
@@ -78,14 +87,20 @@ def listen_outside(promise: Promise[Any], told: Told) -> Callable[[], None]:
 def outcome_now(promise: Promise[Any]) -> Outcome | None:
     """What it has settled to, as somebody is told who listens; None: that is not known here and now.
 
-    On the thread of its vat, which keeps no store, and is not closed.
+    On the thread of its vat, which keeps no store.
     """
-    home = cast(Junction, promise._home)
-    end = home._end_of_chain(promise)
-    state = end._state if end._home is home else None
+    state = promise._state
+    if type(state) is RemotePending:  # as most that are awaited
+        return None
+    home = cast(Vat, promise._home)
+    if isinstance(state, Following):
+        end = home._end_of_chain(promise)
+        state = end._state if end._home is home else state
+    if home.closed or not isinstance(state, Fulfilled | Broken):
+        return None
     if isinstance(state, Broken):
         state.heard = True
-    return state if isinstance(state, Fulfilled | Broken) else None
+    return state
 
 
 class _Thunk(Work):

@@ -14,6 +14,7 @@ cdef class Outbound:
     cdef public object _limits, _refused, _chases
     cdef public dict _spent
     cdef public object _severed
+    cdef public bint _has_refused
     @cython.locals(references=SessionReferences, outbox=Outbox)
     cpdef deliver(self, target, message)
     cpdef reply(self, reply, outcome)

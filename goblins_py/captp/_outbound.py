@@ -86,6 +86,7 @@ class Outbound:
         self._outbox = outbox
         self._limits = limits
         self._refused: WeakSet[Promise[object]] = WeakSet()  # of calls that could not be sent
+        self._has_refused = False  # any, ever: to look there takes as long as half a message
         self._chases = Chases(home.host.random_bytes)
         self._spent: dict[int, int] = {}  # positions of the peer's that we hold less often: how often
         self._severed: str | None = None
@@ -159,7 +160,7 @@ class Outbound:
         """The message was pipelined to a question that was not sent: it breaks as that does."""
         if isinstance(target, Promise) and target in self._refused:
             if message.answer is not None:
-                self._refused.add(message.answer)
+                self._note_refused(message.answer)
             self._home.post(message)
         else:
             self._refuse(message.answer, SessionSeveredError("the target is not of this session"))
@@ -173,12 +174,16 @@ class Outbound:
 
     def _refuse(self, answer: Promise[object] | None, error: GoblinsError) -> None:
         if answer is not None:
-            self._refused.add(answer)
+            self._note_refused(answer)
             answer._home.post(Resolve(answer, Broken(error)))
+
+    def _note_refused(self, answer: Promise[object]) -> None:
+        self._refused.add(answer)
+        self._has_refused = True
 
     def listen(self, promise: Promise[object]) -> None:
         """Somebody here waits for a promise of the peer's: hold it, and if it is no question ask for it."""
-        if promise in self._refused:
+        if self._has_refused and promise in self._refused:
             return
         entry = self._references.imports.find(promise)
         if entry is None or self._severed is not None:

@@ -146,13 +146,15 @@ class TrioHost:
     async def wait(self, promise: object) -> object:
         """Wait for a promise of this vat; in any trio task, of any thread."""
         awaited = cast("Promise[object]", promise)
-        known = self._known(awaited)
-        if known is not None:
-            await self._turnstile.checkpoint()
-            return unwrap(known)
-        wait = Wait()
+        here = threading.get_ident() == self._thread
+        if here and self._store is None:  # nothing has to be durable before it may be told
+            known = outcome_now(awaited)
+            if known is not None:
+                await self._turnstile.checkpoint()
+                return unwrap(known)
+        wait = Wait(self._token if here else None)
         leave = listen_outside(awaited, wait.told)
-        if self.on_own_thread:
+        if here:
             self.run_pending()  # what was sent so far leaves now: this task waits, and the loop need not
         try:
             await (wait.park() if wait.outcome is None else self._turnstile.checkpoint())
@@ -160,12 +162,6 @@ class TrioHost:
             leave()
             raise
         return unwrap(cast(Outcome, wait.outcome))
-
-    def _known(self, promise: Promise[object]) -> Outcome | None:
-        """What a promise has become already, if nothing has to be durable before it may be told."""
-        if self._store is not None or threading.get_ident() != self._thread or self.vat.closed:
-            return None
-        return outcome_now(promise)
 
     def wait_blocking(self, promise: object, timeout: float | None) -> object:
         if threading.get_ident() == self._thread:

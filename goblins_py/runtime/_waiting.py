@@ -19,16 +19,19 @@ _PASSES: Final = 64
 class Wait:
     """One task that waits for one outcome. Made in that task.
 
+    Args:
+        token: of the task's trio run, where it is known already.
+
     Attributes:
         outcome: what it waits for, once told.
     """
 
     __slots__ = ("_parked", "_task", "_thread", "_token", "outcome")
 
-    def __init__(self) -> None:
+    def __init__(self, token: trio.lowlevel.TrioToken | None = None) -> None:
         self.outcome: Outcome | None = None
         self._task = trio.lowlevel.current_task()
-        self._token = trio.lowlevel.current_trio_token()
+        self._token = token or trio.lowlevel.current_trio_token()
         self._thread = threading.get_ident()
         self._parked = False
 
