@@ -1,5 +1,5 @@
-# Every target sets up what it needs and then runs; set-up is redone only when pyproject.toml, setup.py or the
-# sources in C change.
+# Every target sets up what it needs and then runs; set-up is redone only when what it is made from changes.
+# .venv holds the sources as they are, and the codec in C; the wheel's environment also has modules compiled.
 # PYTHON=... chooses the interpreter, ARGS=... adds arguments to pytest.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -13,24 +13,37 @@ EDITABLE := --config-settings editable_mode=compat
 CHECKED := goblins_py netlayers persistence tests docs $(wildcard examples benchmarks)
 
 NATIVE := $(wildcard goblins_py/syrup/native/*.[ch])
-# What reads or writes Syrup itself, and what shows it at the wire and on the disk.
-PURE := $(wildcard tests/test_syrup*.py tests/test_captp*.py tests/test_stores.py tests/test_locators.py)
+SOURCES := $(shell find goblins_py netlayers persistence -name '*.py' -o -name '*.pxd' -o -name '*.[ch]')
+# What has a compiled form, and what shows it at the wire and on the disk.
+PURE := $(wildcard tests/test_syrup*.py tests/test_actors*.py tests/test_captp*.py tests/test_stores.py \
+	tests/test_locators.py tests/test_lib.py tests/test_persistent_state.py tests/test_upgrades.py)
 
 # The wheel is tried as a user has it: in an environment of its own, from an empty folder.
 WHEEL_VENV := .cache/wheel-venv
 WHEEL_PY := $(CURDIR)/$(WHEEL_VENV)/bin/python
 
-.PHONY: help demo test test-pure test-wheel check format docs coverage guard guard-update guile browser clean
+# Benchmarks have an environment of their own, too, with those whom they compare us with.
+BENCH_VENV := .cache/bench-venv
+BENCH_PY := $(BENCH_VENV)/bin/python
+BENCHES := round_trips pipelined one_way connect bulk local syrup churns opening growth memory \
+	websocket prelay compaction
+RESULTS := benchmarks/results
+
+.PHONY: help demo test test-pure test-wheel wheel check format docs coverage guard guard-update guile browser \
+	bench bench-quick bench-docs clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo      two people, two processes, one guest book"
 	@echo "make test      all tests (ARGS='-k name' for some)"
-	@echo "make test-pure the tests that depend on the codec, with the one in Python (ARGS=tests for all)"
+	@echo "make test-pure the tests of what has a compiled form, without it (ARGS=tests for all)"
+	@echo "make test-wheel all tests on the wheel, whose innermost modules are compiled"
 	@echo "make check     ruff, format, mypy --strict, layers and style"
 	@echo "make docs      the documentation, into docs/_build/html"
 	@echo "make guile     the Guile Goblins peer, for the tests that want one (root, Debian)"
 	@echo "make browser   Chromium, for the tests of pages (root, Debian)"
+	@echo "make bench     every row of docs/performance beside its floor and its peers (bench-quick: in two minutes)"
+	@echo "make bench-docs the tables and plots of docs/performance, from what make bench has measured"
 	@echo "make coverage  all tests, with branches counted"
 	@echo "make guard     instructions per operation, against the baseline (valgrind; guard-update rewrites it)"
 
@@ -71,13 +84,19 @@ format: $(VENV)/.installed-dev
 	$(PY) -m ruff check --fix $(CHECKED)
 	$(PY) -m ruff format $(CHECKED)
 
-test-wheel: $(VENV)/.installed-dev
-	rm -rf dist build .cache/empty
+$(WHEEL_VENV)/.installed: pyproject.toml setup.py $(SOURCES) | $(VENV)/.installed-dev
+	rm -rf dist build
 	$(PY) -m build --wheel --outdir dist .
 	$(PY) tests/check_wheel.py dist/*.whl
 	@$(call ready,$(WHEEL_VENV))
 	$(WHEEL_PY) $(PIP) --upgrade "$$(echo dist/*.whl)[dev]"
 	$(WHEEL_PY) $(PIP) --force-reinstall --no-deps dist/*.whl
+	@touch $@
+
+wheel: $(WHEEL_VENV)/.installed
+
+test-wheel: wheel
+	rm -rf .cache/empty
 	mkdir -p .cache/empty
 	cd .cache/empty && $(WHEEL_PY) -P -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) $(CURDIR)/tests $(ARGS)
 
@@ -87,11 +106,34 @@ docs: $(VENV)/.installed-dev
 coverage: $(VENV)/.installed-dev
 	$(PY) -m pytest --cov --cov-branch --cov-report=term-missing $(ARGS)
 
-guard: $(VENV)/.installed-dev
-	$(PY) tests/guard/check.py
+# As a user has it: with the innermost modules compiled, which an editable install leaves out.
+$(BENCH_VENV)/.installed-peers: pyproject.toml
+	@$(call ready,$(BENCH_VENV))
+	$(BENCH_PY) $(PIP) '.[bench]'
+	@touch $@
 
-guard-update: $(VENV)/.installed-dev
-	$(PY) tests/guard/check.py --update
+$(BENCH_VENV)/.installed: $(BENCH_VENV)/.installed-peers setup.py $(SOURCES)
+	$(BENCH_PY) $(PIP) --force-reinstall --no-deps .
+	@touch $@
+
+# BENCH_ARGS=... adds arguments to every script; one that fails is told, and the others run on.
+bench: $(BENCH_VENV)/.installed
+	@rm -rf $(RESULTS) && mkdir -p $(RESULTS)
+	@for name in $(BENCHES); do \
+		$(BENCH_PY) benchmarks/$$name.py --json $(RESULTS)/$$name.json $(BENCH_ARGS) || echo "$$name failed" >&2; done
+	@$(BENCH_PY) benchmarks/summary.py $(patsubst %,$(RESULTS)/%.json,$(BENCHES))
+
+bench-quick:
+	@$(MAKE) --no-print-directory bench BENCH_ARGS="--quick $(BENCH_ARGS)"
+
+bench-docs: $(BENCH_VENV)/.installed
+	$(BENCH_PY) benchmarks/plot.py $(RESULTS) docs
+
+guard: wheel
+	$(WHEEL_PY) tests/guard/check.py
+
+guard-update: wheel
+	$(WHEEL_PY) tests/guard/check.py --update
 
 guile:
 	$(PYTHON) tests/guile/make_chroot.py
@@ -100,4 +142,4 @@ browser:
 	$(PYTHON) tests/browser/install.py
 
 clean:
-	rm -rf $(VENV) $(WHEEL_VENV) .cache/empty build dist docs/_build *.egg-info goblins_py/syrup/*.so .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(WHEEL_VENV) $(BENCH_VENV) $(RESULTS) .cache/empty build dist docs/_build *.egg-info goblins_py/syrup/*.so .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -10,7 +10,7 @@ release = installed("goblins_py")
 version = release
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_performance_tables.rst"]
 
 html_theme = "furo"
 html_title = f"goblins_py {release}"

@@ -2,6 +2,7 @@ cdef class Home:
     cdef public object name
     cdef public object host
     cdef public object queue
+    cpdef post(self, Effect item)
 
 cdef class Effect:
     cpdef commit(self, Home vat)

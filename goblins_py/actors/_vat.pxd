@@ -16,5 +16,8 @@ cdef class Vat(Junction):
     @cython.locals(max_turns=cython.long)
     cpdef run(self, max_turns)
 
+    cpdef post(self, Effect item)
+    cpdef _begin_churn(self, Effect item)
+
     @cython.locals(turn=VatTurn, effects=list)
     cpdef _run_turn(self, Work work)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from enum import Enum
-from typing import cast
+from typing import Final, cast
 
 import attrs
 
@@ -26,7 +26,7 @@ from goblins_py.errors import VatClosedError
 __all__ = ["Churn", "Keeper", "Vat"]
 
 
-@attrs.frozen
+@attrs.define
 class Churn:
     """What a churn leaves behind for the host.
 
@@ -65,6 +65,10 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
+_CLOSED: Final = Phase.CLOSED
+"""Looked at for each message, and an enum's attribute takes its time."""
+
+
 class Vat(Junction):
     """Objects that share one queue.
 
@@ -87,7 +91,7 @@ class Vat(Junction):
     # --- from anywhere ---------------------------------------------------
 
     def post(self, item: Effect) -> None:
-        if self.closed:
+        if self._phase is _CLOSED:
             item.refuse(self.closed_error())
             return
         self._inbox.append(item)
@@ -102,7 +106,7 @@ class Vat(Junction):
     @property
     def closed(self) -> bool:
         """Was it closed?"""
-        return self._phase is Phase.CLOSED
+        return self._phase is _CLOSED
 
     @property
     def backlog(self) -> int:
@@ -149,9 +153,9 @@ class Vat(Junction):
         Returns:
             Nothing that needs saving: what outsiders are told.
         """
-        if self._phase is Phase.CLOSED:
+        if self.closed:
             return []
-        self._phase = Phase.CLOSED
+        self._phase = _CLOSED
         if self.keeper is not None:
             self.keeper.closed()
             for lost in self.outbox:  # of a churn that was cut: nothing of it is saved
@@ -173,7 +177,7 @@ class Vat(Junction):
 
     def _refuse_if_closed(self) -> None:
         """Its own thread may have closed it while this one posted, and not have seen what was posted."""
-        if self.closed:
+        if self._phase is _CLOSED:
             self._refuse_inbox()
 
     def _refuse_inbox(self) -> None:

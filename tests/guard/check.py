@@ -3,9 +3,10 @@
 python tests/guard/check.py [--update]
 
 callgrind counts what the processor is told to do: the same on a quiet and on a busy machine, to the last
-digit. Figures are in units of a fixed piece of Python (`operations.fixed_work`), which makes them much the
-same with another build of the same Python. More than `TOLERANCE` for the worse must be mended or justified;
-more than that for the better must be written down, or it could be lost again unseen.
+digit. What is counted is the goblins_py that is installed. Figures are in units of a fixed piece of Python
+(`operations.fixed_work`), which makes them much the same with another build of the same Python. More than
+`TOLERANCE` for the worse must be mended or justified; more than that for the better must be written down, or
+it could be lost again unseen.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from pathlib import Path
 import attrs
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 BASELINE = HERE / "baseline.json"
 UNIT = "unit"
 """In the baseline, its own count in instructions; all others are in units."""
@@ -107,7 +107,7 @@ def run(build: Mapping[str, str], under: Sequence[str] = ()) -> dict[str, dict[s
     """What `counted.py` prints. It gets little of our environment: its very size moves what is in memory."""
     done = subprocess.run(
         [*under, sys.executable, str(HERE / "counted.py")],
-        env={"PYTHONHASHSEED": "0", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **build},
+        env={"PYTHONHASHSEED": "0", "PYTHONPATH": str(HERE.parent), **build},
         stdout=subprocess.PIPE,
         check=True,
     )

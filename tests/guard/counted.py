@@ -7,18 +7,18 @@ import json
 import os
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
-from pathlib import Path
+from importlib.util import find_spec
 from types import ModuleType
 
-ROOT = Path(__file__).resolve().parents[2]
 OURS = ("goblins_py.", "persistence.")
 
 
 def skip_facades() -> None:
     """Have packages that load nothing by themselves: trio and TLS take long under callgrind, and no part."""
     for name in OURS:
+        spec = find_spec(name[:-1])
         package = sys.modules[name[:-1]] = ModuleType(name[:-1])
-        package.__path__ = [str(ROOT / name[:-1])]
+        package.__path__ = spec.submodule_search_locations
 
 
 def native_parts() -> list[str]:
