@@ -10,6 +10,8 @@ from goblins_py.captp._records import (
     OpAbort,
     OpDeliver,
     as_ours,
+    deliver_bytes,
+    deliver_pieces,
     position_in,
 )
 from goblins_py.errors import NotPassableError, RemoteProtocolError
@@ -69,3 +71,20 @@ def test_long_integers_are_found_beside_long_strings_of_digits(extra) -> None:
     with pytest.raises(NotPassableError, match="digits limit"):
         references.write((Symbol("m"), extra, (10**5000,)))
     assert isinstance(references.bootstrap, Ref)
+
+
+@pytest.mark.parametrize("size", [0, 2**14, 2**14 + 1, 2**20])
+def test_a_long_message_is_written_as_a_short_one_whole_or_in_pieces(size) -> None:
+    """Whole for who carries messages, in pieces for a stream: the same bytes, counted once."""
+    stranger = Stranger()
+    message = OpDeliver(DescExport(0), (Symbol("same"), bytes(size)), False, DescImportObject(1))
+    session = stranger.us.session
+    for in_pieces in (False, True):
+        stranger.us.hear(to_bytes(message))
+        messages = session.messages_to_send(in_pieces=in_pieces)
+        assert (1 if size < 2**14 or not in_pieces else 3) == len(messages)
+        (answer,) = (decode(b"".join(messages)),)
+        assert (Symbol("fulfill"), bytes(size)) == answer.fields[1]
+        assert session.queued == len(b"".join(messages))
+        session.sent(session.queued)
+    assert deliver_bytes(b"to", b"args", 1, 2) == b"".join(deliver_pieces(b"to", b"args", 1, 2))

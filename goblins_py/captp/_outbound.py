@@ -41,6 +41,7 @@ from goblins_py.captp._records import (
     OpListen,
     OpUntag,
     deliver_bytes,
+    deliver_pieces,
     operation_bytes,
 )
 from goblins_py.captp._references import SessionReferences
@@ -61,6 +62,8 @@ _SELECTIONS: Final[dict[SelectionKind, type]] = {
     SelectionKind.ITEM: OpIndex,
     SelectionKind.UNTAGGED: OpUntag,
 }
+_LONG: Final = 2**14
+"""Bytes of arguments above which a copy of them is worth a detour."""
 _NEVER: Final = "nobody is left who could settle this promise"
 
 
@@ -129,7 +132,10 @@ class Outbound:
         if answer._home is not self._home:
             self.waiting.add(answer)  # its listeners are in its own vat, and do not tell us
         resolver = references.exports.ask(question)
-        outbox.put(deliver_bytes(to, args, question.position, resolver))
+        if len(args) > _LONG:
+            outbox.put_long(*deliver_pieces(to, args, question.position, resolver))
+        else:
+            outbox.put(deliver_bytes(to, args, question.position, resolver))
 
     def select(self, target: Remote, request: Select) -> None:
         """Ask for a part of a promise; the answer becomes a question that is told of only if listened to."""
@@ -276,7 +282,10 @@ class Outbound:
                 verdict = self._break(outcome.reason)
         except NotPassableError as error:
             verdict = self._break(error)
-        outbox.put(b"<10'op:deliver<11'desc:export%d+>%bff>" % (resolver, verdict))
+        if len(verdict) > _LONG:
+            outbox.put_long(b"<10'op:deliver<11'desc:export%d+>" % resolver, verdict, b"ff>")
+        else:
+            outbox.put(b"<10'op:deliver<11'desc:export%d+>%bff>" % (resolver, verdict))
         if resolver:
             self._spent[resolver] = self._spent.get(resolver, 0) + 1
 

@@ -4,4 +4,5 @@ cdef class Outbox:
     cdef public Py_ssize_t soft
     cdef public Py_ssize_t hard
     cdef public list _parts
+    cdef public bint _has_long
     cpdef put(self, data)

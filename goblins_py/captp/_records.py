@@ -36,6 +36,7 @@ __all__ = [
     "Operation",
     "as_ours",
     "deliver_bytes",
+    "deliver_pieces",
     "operation_bytes",
     "position_in",
     "read_record",
@@ -327,10 +328,10 @@ def operation_bytes(operation: Operation) -> bytes:
 
 def deliver_bytes(to: bytes, args: bytes, answer_pos: int, resolver: int) -> bytes:
     """An `OpDeliver` that asks for an answer, target and arguments encoded already: most of the traffic."""
-    if len(args) > _LONG:  # to join copies once, to format twice
-        tail = b"%d+<18'desc:import-object%d+>>" % (answer_pos, resolver)
-        return b"".join((b"<10'op:deliver", to, args, tail))
     return b"<10'op:deliver%b%b%d+<18'desc:import-object%d+>>" % (to, args, answer_pos, resolver)
 
 
-_LONG: Final = 4096
+def deliver_pieces(to: bytes, args: bytes, answer_pos: int, resolver: int) -> tuple[bytes, bytes, bytes]:
+    """The same in pieces, with long arguments as they are."""
+    head, tail = b"<10'op:deliver%b" % to, b"%d+<18'desc:import-object%d+>>" % (answer_pos, resolver)
+    return head, args, tail

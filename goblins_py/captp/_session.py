@@ -245,9 +245,9 @@ class Session(Connector, HandoffSession):
         """All that is to be written; the caller has it now, and says `sent` when it is gone."""
         return b"".join(self._outbox.take())
 
-    def messages_to_send(self) -> list[bytes]:
-        """The same, message by message."""
-        return self._outbox.take()
+    def messages_to_send(self, *, in_pieces: bool = False) -> list[bytes]:
+        """The same, message by message; or, for a stream, with long messages in pieces."""
+        return self._outbox.take_pieces() if in_pieces else self._outbox.take()
 
     def sent(self, count: int) -> None:
         """So many bytes have left."""

@@ -27,10 +27,10 @@ _LINGER: Final = 0.5
 the peer might never read why."""
 _SLICE: Final = 2**16
 """Bytes of which each must be accepted before the next."""
-_BIG_SLICE: Final = 2**18
+_BIG_SLICE: Final = 2**20
 """Bytes that are offered where nobody waits for them to be accepted, ..."""
-_AT_ONCE: Final = 8
-"""... and so many times in a row."""
+_AT_ONCE: Final = 2**22
+"""... and so many in a row."""
 _NOTICES: Final = frozenset({Started, Severed, Introduced})
 _BREATH: Final = 0.02
 """Seconds after which a congested session reads a little all the same: else two that have much to say to each
@@ -213,14 +213,14 @@ class Pump:
     def _write_nowait(self) -> None:
         """As much as the system takes, up to a point: others want to write, too."""
         unsent, send = self._unsent, self._connection.send_nowait
-        for _ in range(_AT_ONCE):
-            if not unsent:
-                return
+        left = _AT_ONCE
+        while unsent and left > 0:
             part = unsent[0]
             if self._start or len(part) > _BIG_SLICE:
                 part = self._next_part(_BIG_SLICE)
             count = send(part)
             self._took(count)
+            left -= count
             if count < len(part):
                 return
 
@@ -243,11 +243,11 @@ class Pump:
 
     def _fetch(self) -> None:
         """Take what the session wants written."""
-        messages = self._session.messages_to_send()
-        if self._whole or len(messages) == 1:
-            self._unsent += messages
-        elif messages:
-            self._unsent += _joined(messages)
+        pieces = self._session.messages_to_send(in_pieces=not self._whole)
+        if self._whole or len(pieces) == 1:
+            self._unsent += pieces
+        elif pieces:
+            self._unsent += _joined(pieces)
 
     async def _write_forever(self) -> None:
         while True:
