@@ -27,10 +27,10 @@ _LINGER: Final = 0.5
 the peer might never read why."""
 _SLICE: Final = 2**16
 """Bytes of which each must be accepted before the next."""
-_BIG_SLICE: Final = 2**20
-"""Bytes that are offered where nobody waits for them to be accepted, ..."""
+_BIG_SLICE: Final = 2**18
+"""Bytes of the rest of a message that are offered where nobody waits for them to be accepted."""
 _AT_ONCE: Final = 2**22
-"""... and so many in a row."""
+"""Bytes after which somebody else has a turn, however much the system takes."""
 _NOTICES: Final = frozenset({Started, Severed, Introduced})
 _BREATH: Final = 0.02
 """Seconds after which a congested session reads a little all the same: else two that have much to say to each
@@ -216,7 +216,7 @@ class Pump:
         left = _AT_ONCE
         while unsent and left > 0:
             part = unsent[0]
-            if self._start or len(part) > _BIG_SLICE:
+            if self._start or len(part) > left:  # else it is offered whole, without a copy
                 part = self._next_part(_BIG_SLICE)
             count = send(part)
             self._took(count)
