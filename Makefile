@@ -73,7 +73,7 @@ test-pure: $(VENV)/.installed-dev
 	GOBLINS_PURE=1 $(PY) -m pytest $(or $(ARGS),$(PURE))
 
 check: $(VENV)/.installed-dev
-	$(CC) -fsyntax-only -std=c11 -Wall -Wextra -Werror $(filter %.c,$(NATIVE)) \
+	! command -v $(CC) >/dev/null || $(CC) -fsyntax-only -std=c11 -Wall -Wextra -Werror $(filter %.c,$(NATIVE)) \
 		-I$$($(PY) -c "import sysconfig; print(sysconfig.get_paths()['include'])")
 	$(PY) -m ruff check $(CHECKED)
 	$(PY) -m ruff format --check $(CHECKED)

@@ -1,7 +1,7 @@
 """Refuses a wheel that is not the three packages, each with its py.typed: `check_wheel.py FILE`.
 
-One built with a compiler also holds the codec in C, and modules compiled from the sources beside them; only
-then it is for one platform.
+One built with a compiler also holds the codec in C, and modules compiled from the sources beside them; then
+it is for one platform.
 """
 
 import sys
@@ -29,10 +29,9 @@ def _source(compiled: PurePosixPath) -> PurePosixPath:
 
 
 def platform_complaints(wheel: str, names: list[str]) -> list[str]:
-    """Whether the wheel's name says what is in it: machine code or none."""
+    """Whether machine code is in a wheel that says it is for every machine."""
     is_native = any(PurePosixPath(name).match(NATIVE) for name in names)
-    is_for_all = wheel.endswith("-none-any.whl")
-    return [] if is_native != is_for_all else [f"{wheel}: is_native={is_native}, but is named otherwise"]
+    return [f"{wheel}: not for all platforms"] if is_native and wheel.endswith("-none-any.whl") else []
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import tracemalloc
+import weakref
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from goblins_py.errors import SyrupDecodeError
 from goblins_py.syrup import NEED_DATA, Limits, Map, Null, Record, Symbol, Tagged, same
 from goblins_py.syrup import _decode as pure_decode
 from goblins_py.syrup import _encode as pure_encode
+from goblins_py.syrup import _whole as pure_whole
 from strategies import splits, values
 from test_syrup_codec import one_byte_each
 from test_syrup_work import LIMITS, SHAPES
@@ -78,6 +80,12 @@ def assert_read_alike(pieces, read=100, **options):
         assert pure[1:] == other[1:]
 
 
+def assert_decoded_alike(data, **options):
+    """Have both read exactly one value."""
+    pure = outcome(lambda: pure_whole.decode(data, **options))
+    assert alike(pure, outcome(lambda: native.decode(data, **options)))
+
+
 def assert_written_alike(value, special=None, **options):
     """Have both write it."""
     pure, other = (
@@ -128,6 +136,7 @@ def test_each_vector_is_read_alike_however_it_is_cut(canonical):
 def test_whatever_comes_is_read_alike(pieces, options, read):
     """Any bytes in any split, with any limits, read at once or not: the same after each step."""
     assert_read_alike(pieces, read or 100, **options)
+    assert_decoded_alike(b"".join(pieces), **options)
 
 
 @given(mutated().flatmap(splits), st.integers(0, 5), st.sampled_from([ValueError, KeyboardInterrupt, None]))
@@ -170,6 +179,9 @@ def test_many_keys_and_members_are_read_alike(count):
 def test_each_kind_of_bytes_is_fed_alike(kind):
     """And what is no bytes is refused without breaking the decoder."""
     assert_read_alike([kind(b"[1+3:a"), kind(b"bc]"), kind(b"")])
+    for data in (b"[1+3:abc]", b"[1+3:abc", b"t t", b"", b"x", b"0001+"):
+        assert_decoded_alike(kind(data))
+        assert_decoded_alike(kind(data), canonical=True)
     for bad in ("text", None, [1, 2], 1.5):
         assert_read_alike([b"[1+", bad, b"]"])
     for start in (b"", b"[1+"):
@@ -325,6 +337,16 @@ def test_arguments_are_as_in_python():
     for args, kwargs in (((), {}), ((1, None, 5), {}), ((1,), {"value": 1}), ((1,), {"deep": 1})):
         with pytest.raises(TypeError):
             native.encode(*args, **kwargs)
+    assert native.decode(data=b"<1'a>", special=lambda label, fields: fields, limits=Limits()) == ()
+    for args, kwargs in (
+        ((), {}),
+        ((b"t", True), {}),
+        ((b"t",), {"data": b"t"}),
+        ((5.5,), {}),
+        ((b"t",), {"x": 1}),
+    ):
+        with pytest.raises(TypeError):
+            native.decode(*args, **kwargs)
     for args, kwargs in (((Limits(), True), {}), ((), {"limit": 1})):
         with pytest.raises(TypeError):
             native.Decoder(*args, **kwargs)
@@ -382,7 +404,7 @@ def test_no_reference_is_lost_or_kept():
 
     def state():
         gc.collect()
-        counts = [sys.getrefcount(kept) for kept in (marker, NEED_DATA, Record, Symbol, Map, native.Decoder)]
+        counts = [sys.getrefcount(kept) for kept in (marker, NEED_DATA, Record, Map, native.Decoder)]
         return len(gc.get_objects()), sys.getallocatedblocks(), total(), counts
 
     def rounds(count):
@@ -420,6 +442,42 @@ def test_a_decoder_in_a_circle_is_collected():
     del hook
     assert gc.collect() >= 2
     assert len(gc.get_objects()) < before
+
+
+def test_the_collector_is_spared_what_is_in_no_circle():
+    """Values that hold values only; what a hook made is looked at, and a circle through it is collected."""
+
+    class Made:
+        pass
+
+    data = b"[<1'a5+[]{1\"b[1'c]}[1+[2+]]>]"
+    decoder = native.Decoder()
+    decoder.feed(data)
+    value = decoder.next_value()
+    inside = [value[0], value[0].label, value[0].fields, *value[0].fields]
+    assert [] == [each for each in [value, *inside] if gc.is_tracked(each) and each != ()]
+    assert not gc.is_tracked(value[0].fields[2]._items)
+    gc.collect()
+    assert value == pure_encode_and_back(value)
+
+    def circle():
+        made = Made()
+        decoder = native.Decoder(special=lambda label, fields: made)
+        decoder.feed(b"[{1+[{2+<1'x>}]}]")
+        made.value = decoder.next_value()
+        assert gc.is_tracked(made.value)
+        return weakref.ref(made)
+
+    gone = circle()
+    gc.collect()
+    assert gone() is None
+
+
+def pure_encode_and_back(value):
+    """The same, through the other codec."""
+    decoder = pure_decode.Decoder()
+    decoder.feed(pure_encode.encode(value))
+    return decoder.next_value()
 
 
 def test_the_environment_chooses_python():

@@ -3,17 +3,16 @@
 Bytes in, values out, and back; no I/O, no CapTP. A reference, a promise or None is nothing to
 this package but something that the `special` of its caller writes and reads.
 
-`Decoder` and `encode` are in C where a compiler was there when the package was built, else in Python,
-with the same behaviour; `IMPLEMENTATION` says which. The environment variable GOBLINS_PURE, if it is
-not empty, chooses Python.
+`Decoder`, `decode` and `encode` are in C where a compiler was there when the package was built, else in
+Python, with the same behaviour; `IMPLEMENTATION` says which. The environment variable GOBLINS_PURE, if
+it is not empty, chooses Python.
 """
 
-from goblins_py.syrup._codec import IMPLEMENTATION, Decoder, encode
+from goblins_py.syrup._codec import IMPLEMENTATION, Decoder, decode, encode
 from goblins_py.syrup._frozen import Map, freeze
 from goblins_py.syrup._limits import NEED_DATA, Limits, NeedData
 from goblins_py.syrup._same import same
 from goblins_py.syrup._values import Leaf, Null, NullType, Record, Symbol, Tagged, Value
-from goblins_py.syrup._whole import decode
 
 __all__ = [
     "IMPLEMENTATION",

@@ -10,9 +10,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, Literal
 
-from goblins_py.syrup import _decode, _encode
+from goblins_py.syrup import _decode, _encode, _whole
 
-__all__ = ["IMPLEMENTATION", "Decoder", "encode"]
+__all__ = ["IMPLEMENTATION", "Decoder", "decode", "encode"]
 
 
 def _native() -> ModuleType | None:
@@ -31,7 +31,9 @@ IMPLEMENTATION: Final[Literal["native", "pure"]] = "pure" if _NATIVE is None els
 
 if TYPE_CHECKING or _NATIVE is None:
     Decoder = _decode.Decoder
+    decode = _whole.decode
     encode = _encode.encode
 else:
     Decoder = _NATIVE.Decoder
+    decode = _NATIVE.decode
     encode = _NATIVE.encode

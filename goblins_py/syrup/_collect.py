@@ -43,7 +43,7 @@ def make_map(items: list[Value], offset: int) -> Map[Value, Value]:
     try:
         if len(keys) > _MANY and _crowded(keys):
             raise SyrupDecodeError("too many keys of one hash", offset)
-        entries = dict(zip(keys, items[1::2], strict=True))
+        entries = dict(zip(keys, items[1::2]))  # noqa: B905  # they are as many, and saying so costs 200 ns
     except TypeError:
         raise SyrupDecodeError("a key that has no hash", offset) from None
     if len(entries) != len(keys):

@@ -18,6 +18,7 @@ from goblins_py.syrup._bigint import parse_decimal
 from goblins_py.syrup._canonical import check_canonical
 from goblins_py.syrup._collect import make_map, make_set
 from goblins_py.syrup._limits import DEFAULT_LIMITS, NEED_DATA, Limits
+from goblins_py.syrup._symbols import MANY_SYMBOLS, SHORT_SYMBOL, short_symbol
 from goblins_py.syrup._values import Record, Symbol, Value
 
 __all__ = ["Decoder"]
@@ -37,9 +38,9 @@ _DIGITS: Final = re.compile(rb"[0-9]*")
 _BLANKS: Final = re.compile(rb"[ \t\n]*")
 _NAN: Final = float("nan")
 """The one NaN that is ever read, so that two of them as keys are found to be the same."""
-_FLOATS: Final = {ord("D"): struct.Struct(">d"), ord("F"): struct.Struct(">f")}
-_SYMBOL_LENGTH, _SYMBOL_COUNT = 64, 1024
-
+_DOUBLE: Final = struct.Struct(">d")
+_FLOATS: Final = {ord("D"): _DOUBLE, ord("F"): struct.Struct(">f")}
+_BOUND: Final = 10**8
 _new_record: Final[Callable[[type[Record]], Record]] = object.__new__
 _put_label: Final[Callable[[Record, Value], None]] = Record.__dict__["label"].__set__
 _put_fields: Final[Callable[[Record, tuple[Value, ...]], None]] = Record.__dict__["fields"].__set__
@@ -68,7 +69,8 @@ class Decoder:
         special: Callable[[Value, tuple[Value, ...]], Value] | None = None,
     ) -> None:
         self._limits = limits
-        self._bound = 10 ** min(limits.digits - 1, 8)  # numbers from here on are for _number
+        # Numbers from here on are for _number.
+        self._bound = _BOUND if limits.digits > 8 else 10 ** (limits.digits - 1)
         self._special = special
         self._error: BaseException | None = None
         # What was fed: _buffer, of which _position is consumed, then _tail. _base is the offset
@@ -107,7 +109,10 @@ class Decoder:
         if self._error is not None:
             raise self._error.with_traceback(None)
         if self._position == len(self._buffer) and not self._tail:
-            self._drop_consumed()
+            if self._raw is not None:
+                self._drop_consumed()
+            self._base += self._position
+            self._position = 0
             self._buffer = bytes(data)
         else:
             self._tail += data
@@ -177,17 +182,17 @@ class Decoder:
         size = len(buffer)
         stack, items, kind, closer = self._stack, self._items, self._kind, self._closer
         symbols, special = self._symbols, self._special
-        depth, bound, openers = self._limits.depth, self._bound, _OPENERS
-        count, most = self._count, self._limits.items
+        limits, bound, openers, unpack_double = self._limits, self._bound, _OPENERS, _DOUBLE.unpack_from
+        depth, count, most = limits.depth, self._count, limits.items
         value: Value
         if self._digits and position < size:
             value = self._number()
             position = self._position
             if value is NEED_DATA:
                 return value
-            items.append(value)
             if closer < 0:
-                return self._complete()
+                return self._complete(value)
+            items.append(value)
         while position < size:
             code = buffer[position]
             if code == closer:
@@ -216,10 +221,12 @@ class Decoder:
                 start = position
                 number = code - 48
                 position += 1
-                code = 48
-                while position < size and 48 <= (code := buffer[position]) <= 57 and number < bound:
-                    number = number * 10 + code - 48
-                    position += 1
+                try:  # it costs nothing, and saves asking for the end before each digit
+                    while 48 <= (code := buffer[position]) <= 57 and number < bound:
+                        number = number * 10 + code - 48
+                        position += 1
+                except IndexError:
+                    code = 48
                 if code == 39 or code == 34 or code == 58:  # noqa: PLR1714  # a set is slower
                     position += 1
                     end = position + number
@@ -258,6 +265,14 @@ class Decoder:
                 kind, closer = opened
                 position += 1
                 continue
+            elif code == 68 and position + 8 < size:  # "D"
+                (value,) = unpack_double(buffer, position + 1)
+                if value != value:  # noqa: PLR0124  # NaN, without a call
+                    value = _NAN
+                self._position = position = position + 9
+            elif code == 48 and buffer[position + 1 : position + 2] == b"+":
+                value = 0
+                self._position = position = position + 2
             elif code == 116:  # "t"
                 position += 1
                 value = True
@@ -276,11 +291,11 @@ class Decoder:
                 position = self._position
                 if value is NEED_DATA:
                     break
-            items.append(value)
             if closer < 0:
                 self._position, self._items = position, items
                 self._kind = self._closer = _NOTHING
-                return self._complete()
+                return self._complete(value)
+            items.append(value)
         else:
             self._position = position
             self._need = 1
@@ -294,11 +309,11 @@ class Decoder:
         if count > self._limits.items:
             raise self._fault(f"more than {self._limits.items} items in a value: items limit", position)
 
-    def _complete(self) -> Value:
-        """Hand out the one value in `_items`, which ends at `_position`."""
-        value = self._items.pop()
+    def _complete(self, value: Value) -> Value:
+        """Hand out a whole value, which ends at `_position`."""
         end = self._base + self._position
-        self._check_size(end)
+        if end - self._start > self._limits.value_size:
+            self._check_size(end)
         if self._raw is not None:
             self._raw += self._buffer[max(self._start - self._base, 0) : self._position]
             check_canonical(bytes(self._raw), self._start)
@@ -362,10 +377,12 @@ class Decoder:
 
     def _symbol(self, raw: bytes, start: int) -> Symbol:
         try:
-            symbol = Symbol(raw.decode())
+            if len(raw) > SHORT_SYMBOL:
+                return Symbol(raw.decode())
+            symbol = short_symbol(raw)
         except UnicodeDecodeError:
             raise self._fault("invalid UTF-8 in a symbol", start) from None
-        if len(raw) <= _SYMBOL_LENGTH and len(self._symbols) < _SYMBOL_COUNT:
+        if len(self._symbols) < MANY_SYMBOLS:
             self._symbols[raw] = symbol
         return symbol
 

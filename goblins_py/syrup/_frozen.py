@@ -297,9 +297,12 @@ def _frozen_items(
 _put_items: Callable[[Map[K, V_co], immutables.Map[K, V_co]], None] = Map.__dict__["_items"].__set__
 
 
+_new_map: Final[Callable[[type[Map[K, V_co]]], Map[K, V_co]]] = object.__new__
+
+
 def map_of_frozen(items: Mapping[K, V_co]) -> Map[K, V_co]:
     """A `Map` of items known to be frozen and not to collide: nothing is looked at."""
-    result: Map[K, V_co] = Map.__new__(Map)
+    result: Map[K, V_co] = _new_map(Map)
     _put_items(result, items if type(items) is immutables.Map else immutables.Map(items))
     return result
 

@@ -67,10 +67,9 @@ class Symbol:
             data = name.encode()
         except UnicodeEncodeError:
             raise ValueError("the name of a symbol holds a lone surrogate") from None
-        put = object.__setattr__
-        put(self, "name", name)
-        put(self, "syrup", b"%d'%b" % (len(data), data))
-        put(self, "_hash", hash((Symbol, name)))
+        _put_name(self, name)
+        _put_syrup(self, b"%d'%b" % (len(data), data))
+        _put_hash(self, hash((Symbol, name)))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a symbol cannot be changed")
@@ -100,6 +99,9 @@ class Symbol:
 
     def __reduce__(self) -> tuple[type[Symbol], tuple[str]]:
         return Symbol, (self.name,)
+
+
+_put_name, _put_syrup, _put_hash = (Symbol.__dict__[slot].__set__ for slot in ("name", "syrup", "_hash"))
 
 
 @attrs.frozen(weakref_slot=False)

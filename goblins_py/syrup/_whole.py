@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from goblins_py.errors import SyrupDecodeError
-from goblins_py.syrup._codec import Decoder
+from goblins_py.syrup._decode import Decoder
 from goblins_py.syrup._limits import DEFAULT_LIMITS, NEED_DATA, Limits
 from goblins_py.syrup._values import Value
 

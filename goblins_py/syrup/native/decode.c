@@ -7,7 +7,12 @@
 #include <structmember.h>
 
 enum { LIST = '[', DICT = '{', SET = '#', RECORD = '<' };
-enum { FEW_KEYS = 64, KEPT_ROOM = 1024, DIGITS_AT_ONCE = 600 };
+enum { FEW_KEYS = 64, DIGITS_AT_ONCE = 600 };
+#ifdef GOBLINS_FUZZ /* what happens to the large happens to the small */
+enum { KEPT_ROOM = 16, LONG_BODY = 5 };
+#else
+enum { KEPT_ROOM = 1024, LONG_BODY = 4096 };
+#endif
 enum { ROLE_NONE, ROLE_DIGIT, ROLE_OPENER, ROLE_TRUE, ROLE_FALSE, ROLE_BLANK };
 enum { FAILED = -1, NOT_YET = 0, FOUND = 1 }; /* what reading a token came to */
 
@@ -39,13 +44,18 @@ typedef struct {
     PyObject *weak_references;
     PyObject *limits, *special, *error; /* special, error: or NULL */
     PyObject *scan_instead;             /* what a test put in the place of the scanner, or NULL */
-    long long depth, value_size, digits, most_items, bound;
+    Bounds bounds;
     /* What was fed: `buffer`, of which `position` is consumed, then `tail`. `base` is the offset of `buffer` in
        the whole input. Below `need` unread bytes there is no use in looking. */
     PyObject *buffer;
     Py_ssize_t position;
     Bytes tail;
     long long base, need, start, count;
+    /* A long byte string of which not all is there is put together where it will stay: `body`, of which `filled`
+       bytes are there and `whole` will be. `head` bytes that announce it are all that `buffer` then holds. */
+    PyObject *body;
+    Py_ssize_t filled, whole, head;
+    long long behind; /* so many bytes does what `offset` tells lag behind `position` */
     long long looked; /* how many bytes the scanner went over, again and again or not: for tests */
     Bytes figures;    /* the digits of a number cut in two */
     Bytes raw;        /* canonical only: the bytes of the value that have left `buffer` */
@@ -54,7 +64,7 @@ typedef struct {
     Container *open;
     Py_ssize_t n_open, open_room;
     SymbolTable symbols;
-    char is_canonical, is_busy;
+    char is_canonical, is_busy, is_brief; /* is_brief: for one value only, so symbols need not be remembered */
 } Decoder;
 
 int
@@ -85,6 +95,14 @@ bytes_free(Bytes *bytes)
 {
     PyMem_Free(bytes->data);
     *bytes = (Bytes){NULL, 0, 0};
+}
+
+/* All that is before `position` in the buffer is consumed. */
+static inline void
+consume_to(Decoder *self, Py_ssize_t position)
+{
+    self->position = position;
+    self->behind = 0;
 }
 
 /* --- errors --------------------------------------------------------------------- */
@@ -132,7 +150,7 @@ over_items(Decoder *self, long long position)
 static int
 check_size(Decoder *self, long long end)
 {
-    if (end - self->start <= self->value_size)
+    if (end - self->start <= self->bounds.value_size)
         return 0;
     return over_limit(self, "value_size", "a value of more than %S bytes: value_size limit", self->start);
 }
@@ -144,6 +162,19 @@ await(Decoder *self, long long count)
     if (check_size(self, self->base + self->position + count) < 0)
         return FAILED;
     self->need = count;
+    return NOT_YET;
+}
+
+/* As `await`, for a byte string of `size` bytes behind the `head` that announces it. */
+static int
+await_body(Decoder *self, Py_ssize_t head, long long size)
+{
+    if (await(self, head + size) < 0)
+        return FAILED;
+    if (size >= LONG_BODY && size <= PY_SSIZE_T_MAX / 2 && !self->is_canonical) {
+        self->head = head;
+        self->whole = (Py_ssize_t)size;
+    }
     return NOT_YET;
 }
 
@@ -181,7 +212,7 @@ push(Decoder *self, PyObject *value)
 static int
 open_container(Decoder *self, unsigned char code, long long position)
 {
-    if (self->n_open >= self->depth)
+    if (self->n_open >= self->bounds.depth)
         return over_limit(self, "depth", "more than %S containers open at once: depth limit", self->base + position);
     if (self->n_open == self->open_room) {
         Py_ssize_t room = self->open_room ? self->open_room * 2 : 8;
@@ -212,16 +243,51 @@ clear_stack(Decoder *self)
     self->values_room = self->open_room = 0;
 }
 
+/* --- what the garbage collector need not look at --------------------------------------
+
+   A value that holds nothing but values is in no circle, so the collector is spared it, as it spares itself tuples of
+   numbers. For many values that stay this counts: a store of 10^5 objects is read three times as fast. */
+
+/* Whether an immutable value holds nothing that the collector looks at. */
+static inline int
+is_plain(const State *state, PyObject *value)
+{
+    PyTypeObject *kind = Py_TYPE(value);
+    if (!PyType_IS_GC(kind))
+        return 1;
+    if (kind != &PyTuple_Type && kind != state->Symbol && kind != state->Record && kind != state->Map)
+        return 0;
+    return !PyObject_GC_IsTracked(value);
+}
+
+/* Spare the collector the nodes of an `immutables.Map` of plain keys and items: they are all that it leads to. */
+static int
+spare_node(PyObject *node, void *none)
+{
+    if (PyObject_IS_GC(node) && !PyType_Check(node) && PyObject_GC_IsTracked(node)) {
+        PyObject_GC_UnTrack(node);
+        return Py_TYPE(node)->tp_traverse(node, spare_node, none);
+    }
+    return 0;
+}
+
 /* A tuple of the values from `first` on, which leave the stack. */
 static PyObject *
 pop_tuple(Decoder *self, Py_ssize_t first)
 {
     Py_ssize_t size = self->n_values - first;
     PyObject *tuple = PyTuple_New(size);
-    if (tuple != NULL && size) {
-        memcpy(&PyTuple_GET_ITEM(tuple, 0), self->values + first, (size_t)size * sizeof(PyObject *));
-        self->n_values = first;
+    if (tuple == NULL || !size)
+        return tuple;
+    int plain = 1;
+    for (Py_ssize_t index = 0; index < size; index++) {
+        PyObject *value = self->values[first + index];
+        PyTuple_SET_ITEM(tuple, index, value);
+        plain = plain && is_plain(self->state, value);
     }
+    self->n_values = first;
+    if (plain)
+        PyObject_GC_UnTrack(tuple);
     return tuple;
 }
 
@@ -241,6 +307,8 @@ pop_record(Decoder *self, Py_ssize_t first)
     } else if ((record = state->Record->tp_alloc(state->Record, 0)) != NULL) {
         SLOT(record, state->record_label) = Py_NewRef(label);
         SLOT(record, state->record_fields) = Py_NewRef(fields);
+        if (is_plain(state, label) && (is_plain(state, fields) || !PyTuple_GET_SIZE(fields)))
+            PyObject_GC_UnTrack(record);
     }
     Py_DECREF(label);
     Py_DECREF(fields);
@@ -288,16 +356,21 @@ pop_set(Decoder *self, Py_ssize_t first, long long offset)
 
 /* A Map of what is in a dict. */
 static PyObject *
-wrap_map(State *state, PyObject *dict)
+wrap_map(State *state, PyObject *dict, int plain)
 {
     PyObject *hamt = PyObject_CallOneArg((PyObject *)state->Hamt, dict);
     if (hamt == NULL)
         return NULL;
     PyObject *map = state->Map->tp_alloc(state->Map, 0);
-    if (map == NULL)
+    if (map == NULL) {
         Py_DECREF(hamt);
-    else
-        SLOT(map, state->map_items) = hamt;
+        return NULL;
+    }
+    SLOT(map, state->map_items) = hamt;
+    if (plain) {
+        spare_node(hamt, NULL);
+        PyObject_GC_UnTrack(map);
+    }
     return map;
 }
 
@@ -310,6 +383,7 @@ pop_map(Decoder *self, Py_ssize_t first, long long offset)
     if (count % 2 || count > 2 * FEW_KEYS)
         return pop_by_helper(self, self->state->make_map, first, offset);
     PyObject *items = pop_tuple(self, first), *dict = items ? PyDict_New() : NULL, *map = NULL;
+    int plain = items && is_plain(self->state, items);
     for (Py_ssize_t index = 0; dict != NULL && index < count; index += 2)
         if (PyDict_SetItem(dict, PyTuple_GET_ITEM(items, index), PyTuple_GET_ITEM(items, index + 1)) < 0) {
             Py_CLEAR(dict);
@@ -319,7 +393,7 @@ pop_map(Decoder *self, Py_ssize_t first, long long offset)
     if (dict != NULL && PyDict_GET_SIZE(dict) * 2 != count)
         raise_at(self, PyUnicode_FromString("a double key, or two that Python holds equal (1, true, 1.0)"), offset);
     else if (dict != NULL)
-        map = wrap_map(self->state, dict);
+        map = wrap_map(self->state, dict, plain);
     Py_XDECREF(dict);
     return map;
 }
@@ -331,7 +405,7 @@ close_container(Decoder *self, long long position)
     Container container = self->open[self->n_open - 1];
     Py_ssize_t size = self->n_values - container.first;
     self->count += size;
-    if (self->count > self->most_items) {
+    if (self->count > self->bounds.items) {
         over_items(self, position);
         return NULL;
     }
@@ -360,7 +434,7 @@ body(Decoder *self, int mark, const char *data, Py_ssize_t size, long long start
     if (mark == ':')
         return PyBytes_FromStringAndSize(data, size);
     PyObject *value = mark == '"' ? PyUnicode_DecodeUTF8(data, size, NULL)
-                                  : symbol_get(&self->symbols, self->state, data, size);
+                                  : symbol_get(self->is_brief ? NULL : &self->symbols, self->state, data, size);
     if (value == NULL)
         blame_utf8(self, mark == '"' ? "invalid UTF-8 in a string" : "invalid UTF-8 in a symbol", start);
     return value;
@@ -420,13 +494,14 @@ length(const char *digits, Py_ssize_t size)
     return number;
 }
 
-/* Keep the digits of a number that is not whole, unless they are kept already, and wait for `count` bytes. */
+/* Keep the digits of a number that is not whole, unless they are kept already, and wait for what comes next: more
+   of it, or with a mark the `count` bytes that it announces. */
 static int
-await_number(Decoder *self, const char *digits, Py_ssize_t size, long long count)
+await_number(Decoder *self, const char *digits, Py_ssize_t size, int mark, long long count)
 {
     if (digits != self->figures.data && bytes_add(&self->figures, digits, size) < 0)
         return FAILED;
-    return await(self, count);
+    return mark == ':' ? await_body(self, 1, count) : await(self, mark ? 1 + count : 1);
 }
 
 /* Read a number at `position` and what it stands for, the digits in `figures` being read already. */
@@ -440,9 +515,9 @@ read_number(Decoder *self, PyObject **value)
     const char *digits = buffer + self->position;
     Py_ssize_t size = end - self->position, start = self->position - self->figures.size;
     self->looked += size;
-    if (self->figures.size + size > self->digits)
+    if (self->figures.size + size > self->bounds.digits)
         return over_limit(self, "digits", "more than %S digits in a number: digits limit", self->base + start);
-    self->position = end;
+    consume_to(self, end);
     if (self->figures.size) {
         if (bytes_add(&self->figures, digits, size) < 0)
             return FAILED;
@@ -450,7 +525,7 @@ read_number(Decoder *self, PyObject **value)
         size = self->figures.size;
     }
     if (end == end_of_buffer)
-        return await_number(self, digits, size, 1);
+        return await_number(self, digits, size, 0, 0);
     int mark = (unsigned char)buffer[end];
     if (mark == '+' || mark == '-') {
         *value = integer(self->state, digits, size, mark);
@@ -458,7 +533,7 @@ read_number(Decoder *self, PyObject **value)
     } else if (mark == ':' || mark == '"' || mark == '\'') {
         long long count = length(digits, size);
         if (count > end_of_buffer - end - 1)
-            return await_number(self, digits, size, 1 + count);
+            return await_number(self, digits, size, mark, count);
         *value = body(self, mark, buffer + end + 1, (Py_ssize_t)count, start);
         if (*value != NULL)
             self->position = end + 1 + (Py_ssize_t)count;
@@ -542,7 +617,7 @@ complete(Decoder *self, PyObject **value)
 static int
 end_of_scan(Decoder *self, long long position)
 {
-    return self->count + self->n_values > self->most_items ? over_items(self, position) : NOT_YET;
+    return self->count + self->n_values > self->bounds.items ? over_items(self, position) : NOT_YET;
 }
 
 /* Read the token that starts with a digit from "1" to "9". Returns where it ends. If it is not FOUND, that is
@@ -552,15 +627,15 @@ read_digits(Decoder *self, const char *at, const char *end, PyObject **value, in
 {
     const char *buffer = PyBytes_AS_STRING(self->buffer), *mark = at;
     long long number = *at++ - '0';
-    while (at < end && *at >= '0' && *at <= '9' && number < self->bound)
+    while (at < end && *at >= '0' && *at <= '9' && number < self->bounds.bound)
         number = number * 10 + (*at++ - '0');
     int code = at < end ? *at : 0;
     *result = FOUND;
     if (code == ':' || code == '"' || code == '\'') {
         at++;
         if (number > end - at) {
-            self->position = mark - buffer;
-            *result = await(self, at - mark + number);
+            consume_to(self, mark - buffer);
+            *result = code == ':' ? await_body(self, at - mark, number) : await(self, at - mark + number);
             return at;
         }
         if ((*value = body(self, code, at, (Py_ssize_t)number, mark - buffer)) == NULL)
@@ -572,9 +647,23 @@ read_digits(Decoder *self, const char *at, const char *end, PyObject **value, in
             *result = FAILED;
         return at + 1;
     }
-    self->position = mark - buffer;
+    consume_to(self, mark - buffer);
     *result = read_rare(self, value);
     return buffer + self->position;
+}
+
+/* Put the token that was cut in two on the stack, if it is whole now. */
+static int
+resume(Decoder *self)
+{
+    PyObject *value = self->body;
+    self->body = NULL;
+    if (value == NULL) {
+        int result = read_number(self, &value);
+        if (result != FOUND)
+            return result;
+    }
+    return push(self, value) < 0 ? FAILED : FOUND;
 }
 
 /* Read on in the buffer until a value is whole or the buffer is used up. */
@@ -582,18 +671,17 @@ static int
 scan(Decoder *self, PyObject **found)
 {
     PyObject *value = NULL;
-    const char *buffer = PyBytes_AS_STRING(self->buffer), *end = buffer + PyBytes_GET_SIZE(self->buffer);
-    const char *at, *before = buffer + self->position;
     int result;
-    if (self->figures.size && before < end) {
-        if ((result = read_number(self, &value)) != FOUND)
+    if (self->body != NULL || (self->figures.size && self->position < PyBytes_GET_SIZE(self->buffer))) {
+        if ((result = resume(self)) != FOUND)
             return result;
-        if (push(self, value) < 0)
-            return FAILED;
-        if (!self->n_open)
+        if (!self->n_open) {
+            consume_to(self, self->position);
             return complete(self, found);
+        }
     }
-    at = buffer + self->position;
+    const char *buffer = PyBytes_AS_STRING(self->buffer), *end = buffer + PyBytes_GET_SIZE(self->buffer);
+    const char *at = buffer + self->position, *before = at;
     while (at < end) {
         unsigned char code = (unsigned char)*at;
         if (self->n_open && code == self->open[self->n_open - 1].closer) {
@@ -625,7 +713,7 @@ scan(Decoder *self, PyObject **found)
                     self->start = self->base + (at - buffer);
                 continue;
             default:
-                self->position = at - buffer;
+                consume_to(self, at - buffer);
                 result = read_rare(self, &value);
                 at = buffer + self->position;
                 if (result == FOUND)
@@ -636,12 +724,12 @@ scan(Decoder *self, PyObject **found)
         if (push(self, value) < 0)
             return FAILED;
         if (!self->n_open) {
-            self->position = at - buffer;
+            consume_to(self, at - buffer);
             self->looked += at - before;
             return complete(self, found);
         }
     }
-    self->position = at - buffer;
+    consume_to(self, at - buffer);
     self->need = 1;
     self->looked += at - before;
     return end_of_scan(self, self->position);
@@ -652,7 +740,13 @@ scan(Decoder *self, PyObject **found)
 static long long
 buffered(const Decoder *self)
 {
-    return PyBytes_GET_SIZE(self->buffer) - self->position + (long long)self->tail.size;
+    return PyBytes_GET_SIZE(self->buffer) - self->position + (long long)self->filled + self->tail.size;
+}
+
+static long long
+offset(const Decoder *self)
+{
+    return self->base + self->position - self->behind;
 }
 
 static int
@@ -690,6 +784,62 @@ join_tail(Decoder *self)
     return 0;
 }
 
+/* Move into `body` what it can take of some bytes; returns how many these were. */
+static Py_ssize_t
+fill_body(Decoder *self, const char *data, Py_ssize_t size)
+{
+    if (size > self->whole - self->filled)
+        size = self->whole - self->filled;
+    if (size && PyBytes_GET_SIZE(self->body) - self->filled < size) {
+        Py_ssize_t room = self->whole / 4 < self->filled + size ? self->whole : 4 * (self->filled + size);
+        if (_PyBytes_Resize(&self->body, room) < 0) {
+            self->filled = self->whole = 0;
+            return FAILED;
+        }
+    }
+    if (size)
+        memcpy(PyBytes_AS_STRING(self->body) + self->filled, data, (size_t)size);
+    self->filled += size;
+    return size;
+}
+
+/* Begin the body that the scanner waits for. Room is made as it comes, not as it is announced. */
+static int
+begin_body(Decoder *self)
+{
+    const char *data = PyBytes_AS_STRING(self->buffer);
+    PyObject *head = PyBytes_FromStringAndSize(data, self->head);
+    self->body = head ? PyBytes_FromStringAndSize(NULL, LONG_BODY) : NULL;
+    Py_ssize_t from_tail = FAILED;
+    if (self->body != NULL && fill_body(self, data + self->head, PyBytes_GET_SIZE(self->buffer) - self->head) >= 0)
+        from_tail = fill_body(self, self->tail.data, self->tail.size);
+    if (from_tail < 0) {
+        Py_XDECREF(head);
+        return FAILED;
+    }
+    Py_SETREF(self->buffer, head);
+    if ((self->tail.size -= from_tail))
+        memmove(self->tail.data, self->tail.data + from_tail, (size_t)self->tail.size);
+    return 0;
+}
+
+/* The body is whole: what follows it is the buffer now. */
+static int
+end_body(Decoder *self)
+{
+    Py_ssize_t consumed = self->head + self->whole;
+    PyObject *rest = PyBytes_FromStringAndSize(self->tail.data, self->tail.size);
+    if (rest == NULL)
+        return FAILED;
+    bytes_free(&self->tail);
+    Py_SETREF(self->buffer, rest);
+    self->base += consumed;
+    self->behind = self->figures.size ? 0 : consumed; /* digits that wait are consumed, and so is what they count */
+    self->figures.size = 0;
+    self->filled = self->whole = 0;
+    return 0;
+}
+
 static int
 scan_or_stand_in(Decoder *self, PyObject **value)
 {
@@ -704,6 +854,8 @@ read_value(Decoder *self, PyObject **value)
 {
     for (;;) {
         if (buffered(self) >= self->need) {
+            if (self->whole && end_body(self) < 0)
+                return FAILED;
             int result = scan_or_stand_in(self, value);
             if (result == FOUND && *value != self->state->need_data)
                 return FOUND;
@@ -712,11 +864,11 @@ read_value(Decoder *self, PyObject **value)
             if (result == FAILED || check_size(self, self->base + PyBytes_GET_SIZE(self->buffer)) < 0)
                 return FAILED;
         }
-        if (drop_consumed(self) < 0)
+        if (drop_consumed(self) < 0 || (self->whole && self->body == NULL && begin_body(self) < 0))
             return FAILED;
-        if (!self->tail.size || buffered(self) < self->need)
+        if (buffered(self) < self->need || (!self->tail.size && !self->whole))
             return NOT_YET;
-        if (join_tail(self) < 0)
+        if (!self->whole && join_tail(self) < 0)
             return FAILED;
     }
 }
@@ -763,12 +915,14 @@ break_decoder(Decoder *self)
     if (PyErr_GivenExceptionMatches(error, PyExc_Exception)) {
         kept = Py_NewRef(error);
     } else {
-        fault(self, "reading was interrupted", self->position);
+        fault(self, "reading was interrupted", self->position - self->behind);
         kept = take_error();
     }
-    self->base += self->position;
-    self->position = 0;
+    self->base = offset(self);
+    consume_to(self, 0);
     Py_SETREF(self->buffer, Py_NewRef(self->state->no_bytes));
+    Py_CLEAR(self->body);
+    self->filled = self->whole = 0;
     bytes_free(&self->tail);
     bytes_free(&self->figures);
     bytes_free(&self->raw);
@@ -815,9 +969,13 @@ feed_tail(Decoder *self, PyObject *data)
         PyErr_Format(PyExc_TypeError, "can't concat %.100s to bytearray", Py_TYPE(data)->tp_name);
         return -1;
     }
-    int result = bytes_add(&self->tail, view.buf, view.len);
+    Py_ssize_t used = self->whole ? fill_body(self, view.buf, view.len) : 0;
+    if (used < 0)
+        break_decoder(self); /* what was gathered is lost */
+    else if (bytes_add(&self->tail, (const char *)view.buf + used, view.len - used) < 0)
+        used = FAILED;
     PyBuffer_Release(&view);
-    return result;
+    return used < 0 ? -1 : 0;
 }
 
 static int
@@ -859,7 +1017,7 @@ feed(Decoder *self, PyObject *data)
 static int
 is_at_border(const Decoder *self)
 {
-    return !buffered(self) && self->start == self->base + self->position;
+    return !buffered(self) && self->start == offset(self);
 }
 
 PyDoc_STRVAR(at_border_doc, "at_border($self, /)\n--\n\nWhether all that was fed is consumed and no value is open.");
@@ -897,7 +1055,7 @@ get_buffered(Decoder *self, void *Py_UNUSED(none))
 static PyObject *
 get_offset(Decoder *self, void *Py_UNUSED(none))
 {
-    return PyLong_FromLongLong(self->base + self->position);
+    return PyLong_FromLongLong(offset(self));
 }
 
 static PyObject *
@@ -922,34 +1080,48 @@ read_limit(PyObject *limits, const char *name, long long *limit)
     return *limit == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
+int
+read_bounds(PyObject *limits, Bounds *bounds)
+{
+    if (read_limit(limits, "depth", &bounds->depth) < 0 || read_limit(limits, "value_size", &bounds->value_size) < 0
+        || read_limit(limits, "digits", &bounds->digits) < 0 || read_limit(limits, "items", &bounds->items) < 0)
+        return -1;
+    bounds->bound = 1;
+    for (long long digits = 1; digits < bounds->digits && digits <= 8; digits++)
+        bounds->bound *= 10;
+    return 0;
+}
+
 static int
 set_limits(Decoder *self, PyObject *limits)
 {
-    if (read_limit(limits, "depth", &self->depth) < 0 || read_limit(limits, "value_size", &self->value_size) < 0
-        || read_limit(limits, "digits", &self->digits) < 0 || read_limit(limits, "items", &self->most_items) < 0)
+    if (limits == self->state->default_limits)
+        self->bounds = self->state->defaults;
+    else if (read_bounds(limits, &self->bounds) < 0)
         return -1;
-    self->bound = 1; /* numbers from here on are for read_number */
-    for (long long digits = 1; digits < self->digits && digits <= 8; digits++)
-        self->bound *= 10;
     Py_XSETREF(self->limits, Py_NewRef(limits));
     return 0;
+}
+
+static Decoder *
+new_decoder(PyTypeObject *type, State *state)
+{
+    Decoder *self = (Decoder *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->state = state;
+    self->buffer = Py_NewRef(state->no_bytes);
+    self->need = 1;
+    if (set_limits(self, state->default_limits) < 0)
+        Py_CLEAR(self);
+    return self;
 }
 
 static PyObject *
 decoder_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
 {
     PyObject *module = PyType_GetModuleByDef(type, &goblins_native_module);
-    if (module == NULL)
-        return NULL;
-    Decoder *self = (Decoder *)type->tp_alloc(type, 0);
-    if (self == NULL)
-        return NULL;
-    self->state = PyModule_GetState(module);
-    self->buffer = Py_NewRef(self->state->no_bytes);
-    self->need = 1;
-    if (set_limits(self, self->state->default_limits) < 0)
-        Py_CLEAR(self);
-    return (PyObject *)self;
+    return module ? (PyObject *)new_decoder(type, PyModule_GetState(module)) : NULL;
 }
 
 static int
@@ -1005,6 +1177,7 @@ decoder_dealloc(Decoder *self)
         PyObject_ClearWeakRefs((PyObject *)self);
     decoder_clear(self);
     Py_CLEAR(self->buffer);
+    Py_CLEAR(self->body);
     bytes_free(&self->tail);
     bytes_free(&self->figures);
     bytes_free(&self->raw);
@@ -1053,3 +1226,52 @@ PyType_Spec goblins_decoder_spec = {
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = slots,
 };
+
+/* --- decode(data, *, canonical=False, limits=Limits(), special=None) --------------------------- */
+
+enum { DATA, CANONICAL, LIMITS, SPECIAL, PARAMETERS };
+
+static int
+set_up(Decoder *self, PyObject **found)
+{
+    int is_canonical = found[CANONICAL] ? PyObject_IsTrue(found[CANONICAL]) : 0;
+    if (is_canonical < 0 || (found[LIMITS] != NULL && set_limits(self, found[LIMITS]) < 0))
+        return -1;
+    self->is_canonical = (char)is_canonical;
+    self->is_brief = 1;
+    self->special = found[SPECIAL] == Py_None ? NULL : Py_XNewRef(found[SPECIAL]);
+    return 0;
+}
+
+/* Refuse a value that is not whole, and what follows one. */
+static PyObject *
+only_value(Decoder *self, PyObject *data, PyObject *value)
+{
+    if (value == self->state->need_data) {
+        Py_ssize_t size = PyObject_Size(data);
+        if (size >= 0)
+            raise_at(self, PyUnicode_FromString("the input ends within a value"), size);
+        Py_CLEAR(value);
+    } else if (buffered(self)) {
+        fault(self, "something follows the value", self->position);
+        Py_CLEAR(value);
+    }
+    return value;
+}
+
+PyObject *
+goblins_decode(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    static const char *const known[] = {"data", "canonical", "limits", "special", NULL};
+    PyObject *found[PARAMETERS] = {NULL}, *value = NULL;
+    if (read_arguments("decode", known, 1, args, nargs, names, found) < 0)
+        return NULL;
+    State *state = PyModule_GetState(module);
+    Decoder *self = new_decoder(state->Decoder, state);
+    PyObject *fed = self && set_up(self, found) == 0 ? feed(self, found[DATA]) : NULL;
+    if (fed != NULL && (value = next_value(self, NULL)) != NULL)
+        value = only_value(self, found[DATA], value);
+    Py_XDECREF(fed);
+    Py_XDECREF(self);
+    return value;
+}

@@ -2,7 +2,12 @@
 
 #include "native.h"
 
-enum { SMALL = 512, SMALL_KEYS = 128, FEW = 8, SAFE_DEPTH = 200, NUMBER = 24 };
+#ifdef GOBLINS_FUZZ /* what happens to the large happens to the small */
+enum { SMALL = 16, SMALL_KEYS = 8, FEW = 2 };
+#else
+enum { SMALL = 512, SMALL_KEYS = 128, FEW = 8 };
+#endif
+enum { SAFE_DEPTH = 200, NUMBER = 24 };
 
 /* Where bytes are written: first into `small`, and once that is full into a bytes object that grows and becomes
    the result, so that what is long is copied once. */
@@ -492,39 +497,12 @@ write_value(Encoder *encoder, Out *out, PyObject *value, long long depth)
 
 enum { VALUE, SPECIAL, DEPTH, PARAMETERS, DEFAULT_DEPTH = 128 };
 
-static int
-read_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *names, PyObject **found)
-{
-    static const char *const known[] = {"value", "special", "depth"};
-    if (nargs > 2) {
-        PyErr_Format(PyExc_TypeError, "encode() takes at most 2 positional arguments but %zd were given", nargs);
-        return -1;
-    }
-    for (Py_ssize_t index = 0; index < nargs; index++)
-        found[index] = args[index];
-    for (Py_ssize_t index = 0; names && index < PyTuple_GET_SIZE(names); index++) {
-        PyObject *name = PyTuple_GET_ITEM(names, index);
-        int which = 0;
-        while (which < PARAMETERS && PyUnicode_CompareWithASCIIString(name, known[which]))
-            which++;
-        if (which == PARAMETERS || found[which] != NULL) {
-            PyErr_Format(PyExc_TypeError, "encode() got an unexpected or double argument '%U'", name);
-            return -1;
-        }
-        found[which] = args[nargs + index];
-    }
-    if (found[VALUE] == NULL) {
-        PyErr_SetString(PyExc_TypeError, "encode() missing 1 required positional argument: 'value'");
-        return -1;
-    }
-    return 0;
-}
-
 PyObject *
 goblins_encode(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 {
     PyObject *found[PARAMETERS] = {NULL};
-    if (read_arguments(args, nargs, names, found) < 0)
+    static const char *const known[] = {"value", "special", "depth", NULL};
+    if (read_arguments("encode", known, 2, args, nargs, names, found) < 0)
         return NULL;
     long long depth = DEFAULT_DEPTH;
     if (found[DEPTH] != NULL) {

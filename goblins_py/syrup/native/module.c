@@ -1,7 +1,34 @@
-/* goblins_py.syrup._native: `Decoder` and `encode` in C. See native.h. */
+/* goblins_py.syrup._native: `Decoder`, `decode` and `encode` in C. See native.h. */
 
 #include "native.h"
 #include <structmember.h>
+
+int
+read_arguments(const char *function, const char *const *known, Py_ssize_t positional, PyObject *const *args,
+               Py_ssize_t nargs, PyObject *names, PyObject **found)
+{
+    if (nargs > positional) {
+        PyErr_Format(PyExc_TypeError, "%s() takes %zd positional arguments but %zd were given", function, positional,
+                     nargs);
+        return -1;
+    }
+    for (Py_ssize_t index = 0; index < nargs; index++)
+        found[index] = args[index];
+    for (Py_ssize_t index = 0; names && index < PyTuple_GET_SIZE(names); index++) {
+        PyObject *name = PyTuple_GET_ITEM(names, index);
+        int which = 0;
+        while (known[which] && PyUnicode_CompareWithASCIIString(name, known[which]))
+            which++;
+        if (known[which] == NULL || found[which] != NULL) {
+            PyErr_Format(PyExc_TypeError, "%s() got an unexpected or double argument '%U'", function, name);
+            return -1;
+        }
+        found[which] = args[nargs + index];
+    }
+    if (found[0] == NULL)
+        PyErr_Format(PyExc_TypeError, "%s() missing 1 required positional argument: '%s'", function, known[0]);
+    return found[0] ? 0 : -1;
+}
 
 static PyObject *
 import_name(const char *module, const char *name)
@@ -105,7 +132,8 @@ static int
 execute(PyObject *module)
 {
     State *state = PyModule_GetState(module);
-    if (find_classes(state) < 0 || find_helpers(state) < 0 || make_keys(state) < 0)
+    if (find_classes(state) < 0 || find_helpers(state) < 0 || make_keys(state) < 0
+        || read_bounds(state->default_limits, &state->defaults) < 0)
         return -1;
     if ((state->no_bytes = PyBytes_FromStringAndSize(NULL, 0)) == NULL
         || (state->str_items = PyUnicode_InternFromString("items")) == NULL
@@ -127,6 +155,8 @@ traverse(PyObject *module, visitproc visit, void *arg)
     State *state = PyModule_GetState(module);
 #define VISIT(object) Py_VISIT(object);
     EACH_OBJECT(state, VISIT)
+    for (int index = 0; index < SHARED_SYMBOLS; index++)
+        Py_VISIT(state->shared[index].symbol);
     return 0;
 }
 
@@ -136,6 +166,10 @@ clear(PyObject *module)
     State *state = PyModule_GetState(module);
 #define CLEAR(object) Py_CLEAR(object);
     EACH_OBJECT(state, CLEAR)
+    for (int index = 0; index < SHARED_SYMBOLS; index++) {
+        Py_CLEAR(state->shared[index].symbol);
+        Py_CLEAR(state->shared[index].syrup);
+    }
     return 0;
 }
 
@@ -155,7 +189,13 @@ PyDoc_STRVAR(encode_doc, "encode($module, /, value, special=None, *, depth=128)\
 "Raises:\n"
 "    SyrupEncodeError: something in it cannot be written.");
 
+PyDoc_STRVAR(decode_doc, "decode($module, /, data, *, canonical=False, limits=Limits(), special=None)\n--\n\n"
+"Read exactly one value; see `Decoder` for the arguments.\n\n"
+"Raises:\n"
+"    SyrupDecodeError: it is none, or not whole, or something follows it.");
+
 static PyMethodDef functions[] = {
+    {"decode", (PyCFunction)(void (*)(void))goblins_decode, METH_FASTCALL | METH_KEYWORDS, decode_doc},
     {"encode", (PyCFunction)(void (*)(void))goblins_encode, METH_FASTCALL | METH_KEYWORDS, encode_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -11,6 +11,18 @@
 #include <stdint.h>
 #include <string.h>
 
+typedef struct {
+    PyObject *symbol, *syrup; /* the name is the end of syrup, which is never changed */
+    uint32_t hash, size;
+} SymbolEntry;
+
+enum { SHARED_SYMBOLS = 256 };
+
+/* The limits of a decoder, as numbers; from `bound` on a number is for the slow way. */
+typedef struct {
+    long long depth, value_size, digits, items, bound;
+} Bounds;
+
 /* Of one import of the module, so that each sub-interpreter has its own. */
 typedef struct {
     PyTypeObject *Decoder;
@@ -21,11 +33,17 @@ typedef struct {
     PyObject *need_data, *default_limits, *nan, *empty_map, *no_bytes;
     PyObject *make_map, *make_set, *check_canonical, *integer;
     PyObject *str_items, *ten;
+    SymbolEntry shared[SHARED_SYMBOLS]; /* those read last, by any decoder: a new one meets the same few names */
+    Bounds defaults;
     uint64_t keys[2]; /* of the hash of symbols: secret, so that no peer can choose symbols that collide */
 } State;
 
 extern struct PyModuleDef goblins_native_module;
 extern PyType_Spec goblins_decoder_spec;
+
+/* Put arguments where their names say, of which the first `positional` may come without one; -1: TypeError. */
+int read_arguments(const char *function, const char *const *known, Py_ssize_t positional, PyObject *const *args,
+                   Py_ssize_t nargs, PyObject *names, PyObject **found);
 
 #define SLOT(object, offset) (*(PyObject **)((char *)(object) + (offset)))
 
@@ -42,11 +60,6 @@ void bytes_free(Bytes *bytes);
 /* --- symbols already seen (symbols.c) ------------------------------------------- */
 
 typedef struct {
-    PyObject *symbol, *syrup; /* the name is the end of syrup, which is never changed */
-    uint32_t hash, size;
-} SymbolEntry;
-
-typedef struct {
     SymbolEntry *entries;
     uint32_t room, count; /* room: 0 or a power of 2 */
 } SymbolTable;
@@ -55,6 +68,11 @@ PyObject *symbol_get(SymbolTable *table, State *state, const char *name, Py_ssiz
 PyObject *symbols_dict(const SymbolTable *table);
 void symbols_clear(SymbolTable *table);
 int symbols_traverse(const SymbolTable *table, visitproc visit, void *arg);
+
+/* --- decoding (decode.c) -------------------------------------------------------------- */
+
+int read_bounds(PyObject *limits, Bounds *bounds);
+PyObject *goblins_decode(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *names);
 
 /* --- encoding (encode.c) ------------------------------------------------------------ */
 

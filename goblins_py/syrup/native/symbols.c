@@ -33,6 +33,18 @@ hash_of(const State *state, const char *name, Py_ssize_t size)
     return (uint32_t)fold(hash ^ word, state->keys[1]);
 }
 
+static inline const char *
+name_of(const SymbolEntry *entry)
+{
+    return PyBytes_AS_STRING(entry->syrup) + PyBytes_GET_SIZE(entry->syrup) - entry->size;
+}
+
+static inline int
+is_of(const SymbolEntry *entry, uint32_t hash, const char *name, Py_ssize_t size)
+{
+    return entry->hash == hash && entry->size == (uint32_t)size && !memcmp(name_of(entry), name, (size_t)size);
+}
+
 /* The entry of a name, or the free one where it belongs. There is always a free one. */
 static inline SymbolEntry *
 find(const SymbolTable *table, uint32_t hash, const char *name, Py_ssize_t size)
@@ -42,11 +54,8 @@ find(const SymbolTable *table, uint32_t hash, const char *name, Py_ssize_t size)
         SymbolEntry *entry = &table->entries[index];
         if (entry->symbol == NULL)
             return entry;
-        if (entry->hash == hash && entry->size == (uint32_t)size) {
-            const char *end = PyBytes_AS_STRING(entry->syrup) + PyBytes_GET_SIZE(entry->syrup);
-            if (memcmp(end - size, name, (size_t)size) == 0)
-                return entry;
-        }
+        if (is_of(entry, hash, name, size))
+            return entry;
     }
 }
 
@@ -61,10 +70,8 @@ grow(SymbolTable *table)
     }
     for (uint32_t index = 0; index < table->room; index++) {
         SymbolEntry *entry = &table->entries[index];
-        if (entry->symbol != NULL) {
-            const char *end = PyBytes_AS_STRING(entry->syrup) + PyBytes_GET_SIZE(entry->syrup);
-            *find(&bigger, entry->hash, end - entry->size, entry->size) = *entry;
-        }
+        if (entry->symbol != NULL)
+            *find(&bigger, entry->hash, name_of(entry), entry->size) = *entry;
     }
     PyMem_Free(table->entries);
     *table = bigger;
@@ -96,11 +103,37 @@ make_symbol(State *state, const char *name, Py_ssize_t size)
     SLOT(symbol, state->symbol_name) = Py_NewRef(text);
     SLOT(symbol, state->symbol_syrup) = Py_NewRef(syrup);
     SLOT(symbol, state->symbol_hash) = Py_NewRef(hash);
+    PyObject_GC_UnTrack(symbol); /* it holds nothing that could hold it */
 done:
     Py_XDECREF(text);
     Py_XDECREF(syrup);
     Py_XDECREF(pair);
     Py_XDECREF(hash);
+    return symbol;
+}
+
+static SymbolEntry
+entry_of(const State *state, PyObject *symbol, uint32_t hash, Py_ssize_t size)
+{
+    PyObject *syrup = SLOT(symbol, state->symbol_syrup);
+    return (SymbolEntry){Py_NewRef(symbol), Py_NewRef(syrup), hash, (uint32_t)size};
+}
+
+/* A short symbol, new unless it is one of those read last. Each name has one place, where it drives out another: so a
+   peer may make others slow, but not fill memory. */
+static PyObject *
+shared_symbol(State *state, uint32_t hash, const char *name, Py_ssize_t size)
+{
+    SymbolEntry *entry = &state->shared[hash % SHARED_SYMBOLS];
+    if (entry->symbol != NULL && is_of(entry, hash, name, size))
+        return Py_NewRef(entry->symbol);
+    PyObject *symbol = make_symbol(state, name, size);
+    if (symbol != NULL) {
+        SymbolEntry old = *entry;
+        *entry = entry_of(state, symbol, hash, size);
+        Py_XDECREF(old.symbol);
+        Py_XDECREF(old.syrup);
+    }
     return symbol;
 }
 
@@ -110,23 +143,19 @@ symbol_get(SymbolTable *table, State *state, const char *name, Py_ssize_t size)
     if (size > LONGEST)
         return make_symbol(state, name, size);
     uint32_t hash = hash_of(state, name, size);
-    if (table->room) {
+    if (table != NULL && table->room) {
         SymbolEntry *entry = find(table, hash, name, size);
         if (entry->symbol != NULL)
             return Py_NewRef(entry->symbol);
     }
-    PyObject *symbol = make_symbol(state, name, size);
-    if (symbol == NULL || table->count >= MOST)
+    PyObject *symbol = shared_symbol(state, hash, name, size);
+    if (symbol == NULL || table == NULL || table->count >= MOST)
         return symbol;
     if (table->count * 2 >= table->room && grow(table) < 0) {
         Py_DECREF(symbol);
         return NULL;
     }
-    SymbolEntry *entry = find(table, hash, name, size);
-    entry->symbol = Py_NewRef(symbol);
-    entry->syrup = Py_NewRef(SLOT(symbol, state->symbol_syrup));
-    entry->hash = hash;
-    entry->size = (uint32_t)size;
+    *find(table, hash, name, size) = entry_of(state, symbol, hash, size);
     table->count++;
     return symbol;
 }
@@ -139,8 +168,7 @@ symbols_dict(const SymbolTable *table)
         SymbolEntry *entry = &table->entries[index];
         if (entry->symbol == NULL)
             continue;
-        const char *end = PyBytes_AS_STRING(entry->syrup) + PyBytes_GET_SIZE(entry->syrup);
-        PyObject *name = PyBytes_FromStringAndSize(end - entry->size, entry->size);
+        PyObject *name = PyBytes_FromStringAndSize(name_of(entry), entry->size);
         if (name == NULL || PyDict_SetItem(dict, name, entry->symbol) < 0)
             Py_CLEAR(dict);
         Py_XDECREF(name);
