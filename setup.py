@@ -13,17 +13,23 @@ from setuptools.command.build_ext import build_ext
 
 CODEC: Final = "goblins_py/syrup/native"
 COMPILED: Final = (
-    "_behaviour",
-    "_crossroads",
-    "_passable",
-    "_promise",
-    "_reference",
-    "_send",
-    "_turn",
-    "_vat",
-    "_vat_turn",
+    "actors._behaviour",
+    "actors._crossroads",
+    "actors._passable",
+    "actors._promise",
+    "actors._reference",
+    "actors._send",
+    "actors._turn",
+    "actors._vat",
+    "actors._vat_turn",
+    "captp._inbound",
+    "captp._outbound",
+    "captp._outbox",
+    "captp._records",
+    "captp._references",
+    "captp._tables",
 )
-"""Modules of goblins_py.actors that every message passes; a .pxd beside each says what C has to know."""
+"""Modules of goblins_py that every message passes; a .pxd beside each says what C has to know."""
 QUICK: Final = ["-O2", "-g0"]
 """What these modules call decides how fast they are, not how C is optimised."""
 
@@ -48,8 +54,8 @@ codec = Extension(
 compiled = cythonize(
     [
         Extension(
-            f"goblins_py.actors.{name}",
-            [f"goblins_py/actors/{name}.py"],
+            f"goblins_py.{name}",
+            [f"goblins_py/{name.replace('.', '/')}.py"],
             extra_compile_args=QUICK,
             optional=True,
         )

@@ -8,10 +8,12 @@ number of round trips per second.
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from typing import ClassVar
 
 import trio
@@ -29,7 +31,10 @@ _MOST = 64 * 1024
 """The most that one `receive` returns, in bytes."""
 
 _TOKENS = 64
-"""Below so many bytes at once, the peer may write token by token: see `acknowledge_at_once`."""
+"""Below so many bytes at once, a peer may have written one token: see `acknowledge_at_once`."""
+
+_SHORTEST = 20
+"""Hardly an operation has fewer bytes, so whoever writes fewer at once writes token by token."""
 
 _DISCARDED = 256 * 1024
 """How much unread input is thrown away on close, in bytes: see `_leave`."""
@@ -80,9 +85,12 @@ class TlsConnection(Connection):
         self._held = b""  # read already, for the next receive
         self._fault: SSL.Error | None = None  # met while collecting; for the next receive
         self._dry = False  # OpenSSL has nothing until the socket is readable
+        self._more = _input_probe(sock)
+        self._piecemeal: bool | None = None  # the peer writes token by token; None until it has written
         self._reason = "a send was cancelled"  # why a half is LOST
         self._closed = False
         self._crowd = trio.lowlevel.ParkingLot()
+        self._crowded = False
 
     @property
     def proof(self) -> Proof:
@@ -114,7 +122,10 @@ class TlsConnection(Connection):
         What was not taken must come first in the next `send` or `send_nowait`, and as long at
         least: OpenSSL may hold its first record back, encrypted already.
         """
-        self._check_open(self._outgoing)
+        if self._closed or self._outgoing is not _Half.READY:
+            self._check_open(self._outgoing)
+        if 0 < len(data) <= _RECORD:
+            return self._write(data)[0]
         rest = memoryview(data)
         while rest:
             taken, awaited = self._write(rest)
@@ -125,14 +136,28 @@ class TlsConnection(Connection):
 
     async def receive(self) -> bytes:
         """See `Connection.receive`. It returns all records that have arrived, up to 64 KiB."""
-        self._check_open(self._incoming)
+        if self._closed or self._incoming is not _Half.READY:
+            self._check_open(self._incoming)
         if self._held or self._incoming is _Half.ENDED:
             await trio.lowlevel.checkpoint()
             data, self._held = self._held, b""
             return data
         self._incoming = _Half.BUSY
         try:
-            return await self._read()
+            # Either way a checkpoint, and before anything is taken: a cancellation loses nothing.
+            awaited: _Waiter = trio.lowlevel.wait_readable if self._dry else _checkpoint
+            while True:
+                await self._wait(awaited)
+                if self._closed:
+                    self._refuse_if_closed()
+                try:
+                    return self._collect()
+                except SSL.WantReadError:
+                    awaited = trio.lowlevel.wait_readable
+                except SSL.WantWriteError:
+                    awaited = trio.lowlevel.wait_writable
+                except SSL.Error as exc:
+                    return self._end(exc)
         finally:
             if self._incoming is _Half.BUSY:  # neither ended nor lost; perhaps cancelled
                 self._incoming = _Half.READY
@@ -157,45 +182,45 @@ class TlsConnection(Connection):
 
     # --- receiving ---
 
-    async def _read(self) -> bytes:
-        # Either way a checkpoint, and before anything is taken: a cancellation loses nothing.
-        if self._dry:
-            await self._wait(trio.lowlevel.wait_readable)
-        else:
-            await trio.lowlevel.checkpoint()
-        while True:
-            self._refuse_if_closed()
-            try:
-                return self._collect()
-            except SSL.WantReadError:
-                await self._wait(trio.lowlevel.wait_readable)
-            except SSL.WantWriteError:
-                await self._wait(trio.lowlevel.wait_writable)
-            except SSL.Error as exc:
-                if _is_end(exc):
-                    self._incoming = _Half.ENDED
-                    return b""
-                raise self._lose(exc) from None
+    def _end(self, exc: SSL.Error) -> bytes:
+        if not _is_end(exc):
+            raise self._lose(exc) from None
+        self._incoming = _Half.ENDED
+        return b""
 
     def _collect(self) -> bytes:
         """All records that are here. Goblins sends each token as one: do not wake up for each."""
         if self._fault is not None:
             raise self._fault
         self._dry = False
-        chunks = [self._tls.recv(_RECORD)]
-        size = len(chunks[0])
+        data = self._tls.recv(_RECORD)  # a whole record: OpenSSL reads no further, and keeps nothing back
+        if len(data) < _RECORD and not self._more():
+            self._dry = True
+        else:
+            data = self._collect_more(data)
+        size = len(data)
+        if size < _TOKENS and (self._piecemeal is not False or size < _SHORTEST):
+            self._piecemeal = True
+            acknowledge_at_once(self._sock)
+        elif self._piecemeal is None:  # its first record is all of its op:start-session
+            self._piecemeal = False
+        return data
+
+    def _collect_more(self, first: bytes) -> bytes:
+        chunks, size = [first], len(first)
         try:
             while size <= _MOST - _RECORD:
                 chunks.append(self._tls.recv(_RECORD))
                 size += len(chunks[-1])
+                if len(chunks[-1]) < _RECORD and not self._more():
+                    self._dry = True
+                    break
         except SSL.WantReadError:
             self._dry = True
         except SSL.WantWriteError:
             pass
         except SSL.Error as exc:
             self._fault = exc  # OpenSSL says it once only
-        if size < _TOKENS:
-            acknowledge_at_once(self._sock)
         return b"".join(chunks)
 
     # --- sending ---
@@ -212,7 +237,7 @@ class TlsConnection(Connection):
                 waited = True
         return waited
 
-    def _write(self, rest: memoryview) -> tuple[int, _Waiter | None]:
+    def _write(self, rest: bytes | memoryview) -> tuple[int, _Waiter | None]:
         """How many bytes were taken, and what to wait for if none."""
         try:
             return self._tls.send(rest[:_RECORD]), None
@@ -251,9 +276,12 @@ class TlsConnection(Connection):
         try:
             await awaited(self._sock)
         except trio.BusyResourceError:  # trio lets one task wait in each direction
+            self._crowded = True
             await self._crowd.park()
         finally:
-            self._crowd.unpark_all()
+            if self._crowded:
+                self._crowded = False
+                self._crowd.unpark_all()
 
     def _leave(self) -> None:
         """Say goodbye as far as that needs no waiting."""
@@ -267,6 +295,20 @@ class TlsConnection(Connection):
             for _ in range(_DISCARDED // _MOST):
                 if not self._sock.recv(_MOST):
                     break
+
+
+async def _checkpoint(_: socket.socket) -> None:
+    """Where there is nothing to wait for."""
+    await trio.lowlevel.checkpoint()
+
+
+def _input_probe(sock: socket.socket) -> Callable[[], object]:
+    """A function that says whether the socket is readable: an SSL_read that fails takes ten times as long."""
+    if not hasattr(select, "poll"):
+        return lambda: True  # then SSL_read has to tell
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return partial(poll.poll, 0)
 
 
 def _is_end(exc: SSL.Error) -> bool:

@@ -330,3 +330,35 @@ async def test_both_ends_know_the_address_of_the_other():
         await ours.aclose()
         assert await theirs.receive() == b""
         assert ours.remote_address == theirs.remote_address
+
+
+@pytest.mark.parametrize(
+    ("pieces", "acknowledged"),
+    [
+        ([b"<" * 300, b"x" * 48, b"x" * 48], 0),  # whole messages, the first of them a start-session
+        ([b"<", b"16'op:start-session", b"x" * 48], 3),  # as Goblins does it: token by token
+        ([b"<" * 300, b"<", b"x" * 48, b"x" * 100], 2),  # found out later
+    ],
+)
+async def test_only_who_writes_token_by_token_is_acknowledged_at_once(pieces, acknowledged, monkeypatch):
+    """It costs a system call for each read."""
+    counted = []
+    monkeypatch.setattr("netlayers._tls_connection.acknowledge_at_once", counted.append)
+    async with connected() as (bob, alice_end):
+        counted.clear()
+        alice_end._piecemeal = None
+        for piece in pieces:
+            await bob.send(piece)
+            assert await receive_exactly(alice_end, len(piece)) == piece
+    assert acknowledged == len(counted)
+
+
+async def test_records_that_are_there_are_received_at_once():
+    """The first of them says nothing of those behind it: the socket is asked."""
+    async with connected() as (bob, alice_end):
+        sizes = (20, 16 * 1024, 100, 16 * 1024, 7)
+        for size in sizes:
+            await bob.send(bytes(size))
+        while len(alice_end._sock.recv(2**17, socket.MSG_PEEK)) < sum(sizes) + 22 * len(sizes):
+            await trio.sleep(0.01)
+        assert sum(sizes) == len(await alice_end.receive())

@@ -11,7 +11,7 @@ from goblins_py.actors._joiners import all_of, any_of, race, timeout
 from goblins_py.actors._keeper import GraphKeeper
 from goblins_py.actors._on import HandlerTurn, Resolver, make_promise, on, on_sever, resolver_for
 from goblins_py.actors._outgoing import Flushed, Introduce, Lost, Outgoing, Pursuit
-from goblins_py.actors._outside import listen_outside, run_outside, send_outside, sender_for, settled
+from goblins_py.actors._outside import listen_outside, outcome_now, run_outside, send_outside, sender_for
 from goblins_py.actors._passable import passable
 from goblins_py.actors._portrait import Delta, Portrait, Snapshot
 from goblins_py.actors._promise import (
@@ -109,6 +109,7 @@ __all__ = [
     "method_symbol",
     "on",
     "on_sever",
+    "outcome_now",
     "outcome_of",
     "passable",
     "persistent_name",

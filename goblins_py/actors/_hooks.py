@@ -21,6 +21,7 @@ from goblins_py.syrup import Map
 
 __all__ = ["check_fit", "make_behaviour", "state_of"]
 
+
 @lru_cache(maxsize=1024)
 def _state_fields(cls: Any) -> tuple[str, ...]:
     return state_fields(cls)

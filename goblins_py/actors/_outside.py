@@ -9,12 +9,21 @@ from typing import Any, cast
 from goblins_py.actors._crossroads import Junction
 from goblins_py.actors._methods import FIRST, SUSPENDED, SuspendedMethod
 from goblins_py.actors._outgoing import Outgoing
-from goblins_py.actors._promise import Broken, Fulfilled, Listen, Outcome, OutsideListener, Promise
+from goblins_py.actors._promise import (
+    Broken,
+    Following,
+    Fulfilled,
+    Listen,
+    Outcome,
+    OutsideListener,
+    Promise,
+    RemotePending,
+)
 from goblins_py.actors._send import Sender, make_message
 from goblins_py.actors._turn import Effect, Home, Turn, Work
 from goblins_py.actors._vat import Vat
 
-__all__ = ["listen_outside", "run_outside", "send_outside", "sender_for", "settled"]
+__all__ = ["listen_outside", "outcome_now", "run_outside", "send_outside", "sender_for"]
 
 Told = Callable[[Outcome], None]
 """Gets an outcome; called on the vat's thread when it is durable, or from anywhere if the vat closes."""
@@ -75,14 +84,22 @@ def listen_outside(promise: Promise[Any], told: Told) -> Callable[[], None]:
     return lambda: promise._home.post(_Leave(promise, waiter))
 
 
-def settled(promise: Promise[Any], vat: Vat) -> Fulfilled | None:
-    """What a promise of this vat has come to, in churns that have ended; None if it is to be waited for.
+def outcome_now(promise: Promise[Any]) -> Outcome | None:
+    """What it has settled to, as somebody is told who listens; None: that is not known here and now.
 
-    Only on the vat's thread, between turns.
+    On the thread of its vat, which keeps no store.
     """
     state = promise._state
-    if type(state) is not Fulfilled or promise._home is not vat or vat.busy or vat.closed:
+    if type(state) is RemotePending:  # as most that are awaited
         return None
+    home = cast(Vat, promise._home)
+    if isinstance(state, Following):
+        end = home._end_of_chain(promise)
+        state = end._state if end._home is home else state
+    if home.closed or not isinstance(state, Fulfilled | Broken):
+        return None
+    if isinstance(state, Broken):
+        state.heard = True
     return state
 
 

@@ -20,11 +20,13 @@ from typing import Any, Final, Protocol
 from goblins_py.actors import Promise, Ref
 from goblins_py.captp._dialects import KEYWORD, TELLTALES, Dialect
 from goblins_py.captp._records import (
+    TABLE,
     DescAnswer,
     DescExport,
     DescImportObject,
     DescImportPromise,
     DescSigEnvelope,
+    as_ours,
     to_record,
 )
 from goblins_py.errors import NotPassableError, RemoteProtocolError
@@ -211,8 +213,11 @@ def _same_size(converted: Collection[object], read: Collection[object]) -> objec
 
 
 def _read_record(record: Record, references: References) -> object:
+    label = record.label
+    if type(label) is Symbol and label.name in TABLE:
+        return read_value(as_ours(record), references)
     fields = _read_tuple(record.fields, references)
-    label = read_value(record.label, references)
+    label = read_value(label, references)
     if type(label) is not Symbol:
         return Record(label, fields)
     if label.name in TELLTALES:

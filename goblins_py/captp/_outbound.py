@@ -41,6 +41,7 @@ from goblins_py.captp._records import (
     OpListen,
     OpUntag,
     deliver_bytes,
+    deliver_pieces,
     operation_bytes,
 )
 from goblins_py.captp._references import SessionReferences
@@ -61,6 +62,8 @@ _SELECTIONS: Final[dict[SelectionKind, type]] = {
     SelectionKind.ITEM: OpIndex,
     SelectionKind.UNTAGGED: OpUntag,
 }
+_LONG: Final = 2**14
+"""Bytes of arguments above which a copy of them is worth a detour."""
 _NEVER: Final = "nobody is left who could settle this promise"
 
 
@@ -86,6 +89,7 @@ class Outbound:
         self._outbox = outbox
         self._limits = limits
         self._refused: WeakSet[Promise[object]] = WeakSet()  # of calls that could not be sent
+        self._has_refused = False  # any, ever: to look there takes as long as half a message
         self._chases = Chases(home.host.random_bytes)
         self._spent: dict[int, int] = {}  # positions of the peer's that we hold less often: how often
         self._severed: str | None = None
@@ -111,22 +115,27 @@ class Outbound:
         if entry is None:
             self._follow(target, message)
             return
-        if self._outbox.full or (answer is not None and references.exports.full):
+        outbox, kwargs = self._outbox, message.kwargs
+        if outbox.queued > outbox.hard or (answer is not None and references.exports.full):
             self._refuse(answer, self._full())
             return
         try:
-            args = references.write(write_args(message.args, message.kwargs))
+            args = references.write(write_args(message.args, kwargs) if kwargs else message.args)
         except (NotPassableError, ValueError) as error:
             self._refuse(answer, NotPassableError(str(error)))
             return
+        to = b"<11'desc:export%d+>" % entry.position if entry.kind is HeldKind.IMPORT else entry.address
         if answer is None:
-            self._outbox.put(b"<10'op:deliver%b%bff>" % (entry.address, args))
+            outbox.put(b"<10'op:deliver%b%bff>" % (to, args))
             return
         question = references.imports.ask(answer)
         if answer._home is not self._home:
             self.waiting.add(answer)  # its listeners are in its own vat, and do not tell us
         resolver = references.exports.ask(question)
-        self._outbox.put(deliver_bytes(entry.address, args, question.position, resolver))
+        if len(args) > _LONG:
+            outbox.put_long(*deliver_pieces(to, args, question.position, resolver))
+        else:
+            outbox.put(deliver_bytes(to, args, question.position, resolver))
 
     def select(self, target: Remote, request: Select) -> None:
         """Ask for a part of a promise; the answer becomes a question that is told of only if listened to."""
@@ -157,7 +166,7 @@ class Outbound:
         """The message was pipelined to a question that was not sent: it breaks as that does."""
         if isinstance(target, Promise) and target in self._refused:
             if message.answer is not None:
-                self._refused.add(message.answer)
+                self._note_refused(message.answer)
             self._home.post(message)
         else:
             self._refuse(message.answer, SessionSeveredError("the target is not of this session"))
@@ -171,12 +180,16 @@ class Outbound:
 
     def _refuse(self, answer: Promise[object] | None, error: GoblinsError) -> None:
         if answer is not None:
-            self._refused.add(answer)
+            self._note_refused(answer)
             answer._home.post(Resolve(answer, Broken(error)))
+
+    def _note_refused(self, answer: Promise[object]) -> None:
+        self._refused.add(answer)
+        self._has_refused = True
 
     def listen(self, promise: Promise[object]) -> None:
         """Somebody here waits for a promise of the peer's: hold it, and if it is no question ask for it."""
-        if promise in self._refused:
+        if self._has_refused and promise in self._refused:
             return
         entry = self._references.imports.find(promise)
         if entry is None or self._severed is not None:
@@ -252,26 +265,32 @@ class Outbound:
     def reply(self, reply: Reply, outcome: Outcome) -> None:
         """Settle a promise of the peer's, through the resolver that it gave us."""
         self.unanswered -= 1
-        if self.listening:
+        if reply.in_order:  # of a listen: only those are noted
             self.listening.pop(reply, None)
         self._settle(reply.resolver, outcome)
 
     def _settle(self, resolver: int, outcome: Outcome) -> None:
         if self._severed is not None:
             return
-        try:
-            verdict = self._references.write(self._verdict(outcome))
-        except NotPassableError as error:
-            verdict = self._references.write((_BREAK, write_reason(error, verbose=self._home.verbose)))
-        self._outbox.put(b"<10'op:deliver<11'desc:export%d+>%bff>" % (resolver, verdict))
-        self.spend(resolver, 1)
-
-    def _verdict(self, outcome: Outcome) -> tuple[object, ...]:
-        if self._outbox.full:  # a small answer in place of a big one: a peer that does not read gets no more
+        outbox = self._outbox
+        if outbox.queued > outbox.hard:  # a small answer for a big one: a peer must read to get more
             outcome = Broken(self._full(), heard=True)
-        if isinstance(outcome, Fulfilled):
-            return _FULFILL, outcome.value
-        return _BREAK, write_reason(outcome.reason, verbose=self._home.verbose)
+        try:
+            if isinstance(outcome, Fulfilled):
+                verdict = self._references.write((_FULFILL, outcome.value))
+            else:
+                verdict = self._break(outcome.reason)
+        except NotPassableError as error:
+            verdict = self._break(error)
+        if len(verdict) > _LONG:
+            outbox.put_long(b"<10'op:deliver<11'desc:export%d+>" % resolver, verdict, b"ff>")
+        else:
+            outbox.put(b"<10'op:deliver<11'desc:export%d+>%bff>" % (resolver, verdict))
+        if resolver:
+            self._spent[resolver] = self._spent.get(resolver, 0) + 1
+
+    def _break(self, reason: BaseException) -> bytes:
+        return self._references.write((_BREAK, write_reason(reason, verbose=self._home.verbose)))
 
     # --- garbage ------------------------------------------------------------------
 

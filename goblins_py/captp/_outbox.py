@@ -23,12 +23,8 @@ class Outbox:
         self.queued = 0
         self.soft = limits.queue_soft
         self.hard = limits.queue_hard
-        self._parts: list[bytes] = []
-
-    @property
-    def congested(self) -> bool:
-        """Is there so much that the peer should be read no more?"""
-        return self.queued > self.soft
+        self._parts: list[bytes | tuple[bytes, ...]] = []
+        self._has_long = False
 
     @property
     def full(self) -> bool:
@@ -43,10 +39,29 @@ class Outbox:
         if len(parts) == 1:
             self.on_output()
 
+    def put_long(self, *pieces: bytes) -> None:
+        """Add one message whose pieces need not be copied for a stream."""
+        self._has_long = True
+        self._parts.append(pieces)
+        self.queued += sum(map(len, pieces))
+        if len(self._parts) == 1:
+            self.on_output()
+
     def take(self) -> list[bytes]:
         """All messages that are to be written; they stay `queued` until they are `sent`."""
         parts, self._parts = self._parts, []
-        return parts
+        if self._has_long:
+            self._has_long = False
+            return [b"".join(part) if type(part) is tuple else part for part in parts]  # type: ignore[misc]
+        return parts  # type: ignore[return-value]
+
+    def take_pieces(self) -> list[bytes]:
+        """The same, but a long message may be in pieces."""
+        if not self._has_long:
+            return self.take()
+        self._has_long = False
+        parts, self._parts = self._parts, []
+        return [piece for part in parts for piece in (part if type(part) is tuple else (part,))]  # type: ignore[misc]
 
     def sent(self, count: int) -> None:
         """So many bytes have left; perhaps some that were given up in the meantime."""
@@ -55,6 +70,7 @@ class Outbox:
     def clear(self) -> None:
         """Nobody will ever write it."""
         self._parts.clear()
+        self._has_long = False
         self.queued = 0
 
 

@@ -34,8 +34,11 @@ __all__ = [
     "OpStartSession",
     "OpUntag",
     "Operation",
+    "as_ours",
     "deliver_bytes",
+    "deliver_pieces",
     "operation_bytes",
+    "position_in",
     "read_record",
     "to_record",
 ]
@@ -65,7 +68,6 @@ def _field(check: Callable[[object], bool], default: Any = attrs.NOTHING) -> Any
     return attrs.field(metadata={"check": check}, default=default)
 
 
-# Five are not frozen: several of them are made per message, and a frozen one takes twice as long.
 # (RUF009 does not know `_field`.)
 
 
@@ -256,30 +258,7 @@ def _reader(label: str, cls: type) -> Callable[[tuple[Any, ...]], object]:
     return read
 
 
-def _deliver_reader(label: str, cls: type) -> Callable[[tuple[Any, ...]], object]:
-    """The same, faster, for the most frequent operation."""
-    slow = _reader(label, cls)
-
-    def read(values: tuple[Any, ...]) -> object:
-        if len(values) == 4:
-            to, args, answer, resolver = values
-            if (
-                type(to) in _TARGETS
-                and type(args) is tuple
-                and (answer is False or (type(answer) is int and answer >= 0))
-                and (resolver is False or type(resolver) in _RESOLVERS)
-            ):
-                return OpDeliver(to, args, answer, resolver)
-        return slow(values)
-
-    return read
-
-
-_TARGETS: Final = (DescExport, DescAnswer)
-_RESOLVERS: Final = (DescImportObject, DescImportPromise)
-_READERS: Final = {label: _reader(label, cls) for label, cls in TABLE.items()} | {
-    "op:deliver": _deliver_reader("op:deliver", OpDeliver)
-}
+_READERS: Final = {label: _reader(label, cls) for label, cls in TABLE.items()}
 _POSITIONS: Final = (DescImportObject, DescImportPromise, DescExport, DescAnswer)
 _DESCRIPTORS: Final = {label: cls for label, cls in TABLE.items() if cls in _POSITIONS}
 
@@ -303,6 +282,35 @@ def read_record(label: object, fields: tuple[Any, ...]) -> Any:
     return Record(label, fields)
 
 
+def as_ours(value: Any) -> Any:
+    """A value that was read, with our classes in place of our records; not within sets and dictionaries.
+
+    The most frequent ones, `op:deliver` and its descriptors, need not be made: see `position_in`.
+
+    Raises:
+        RemoteProtocolError: as `read_record`.
+    """
+    kind = type(value)
+    if kind is Record:
+        return read_record(value.label, tuple([as_ours(field) for field in value.fields]))
+    return tuple([as_ours(item) for item in value]) if kind is tuple else value
+
+
+def position_in(descriptor: object, one: str, other: str) -> tuple[str, int]:
+    """Which of two labels a descriptor has, and its position.
+
+    Raises:
+        RemoteProtocolError: it is another one, or none.
+    """
+    if type(descriptor) is Record:
+        label, fields = descriptor.label, descriptor.fields
+        if type(label) is Symbol and len(fields) == 1:
+            name, position = label.name, fields[0]
+            if name in (one, other) and type(position) is int and position >= 0:
+                return name, position
+    raise RemoteProtocolError(f"malformed {one} or {other}")
+
+
 # --- writing ---------------------------------------------------------------
 
 
@@ -321,3 +329,9 @@ def operation_bytes(operation: Operation) -> bytes:
 def deliver_bytes(to: bytes, args: bytes, answer_pos: int, resolver: int) -> bytes:
     """An `OpDeliver` that asks for an answer, target and arguments encoded already: most of the traffic."""
     return b"<10'op:deliver%b%b%d+<18'desc:import-object%d+>>" % (to, args, answer_pos, resolver)
+
+
+def deliver_pieces(to: bytes, args: bytes, answer_pos: int, resolver: int) -> tuple[bytes, bytes, bytes]:
+    """The same in pieces, with long arguments as they are."""
+    head, tail = b"<10'op:deliver%b" % to, b"%d+<18'desc:import-object%d+>>" % (answer_pos, resolver)
+    return head, args, tail

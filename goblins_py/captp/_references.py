@@ -18,6 +18,7 @@ from goblins_py.captp._records import (
     DescImportObject,
     DescImportPromise,
     DescSigEnvelope,
+    position_in,
     to_record,
 )
 from goblins_py.captp._tables import Exported, Exports, HeldKind, Imports, Question, Remote
@@ -60,6 +61,7 @@ class SessionReferences:
         self._home = home
         self._connector = connector
         self._max_size = limits.message_size - _ENVELOPE
+        self._short = min(_DIGITS, self._max_size)  # bytes that pass no limit, whatever they are
         self.exports = Exports(bootstrap, limits.exports)
         self.imports = Imports()
         self.answers: dict[int, Promise[object]] = {}
@@ -90,30 +92,37 @@ class SessionReferences:
         self._written.clear()
         self._given.clear()
         try:
-            data = self._encode(value)
+            if self.dialect.records is not None:  # there is something that the peer does not take
+                check(value, self.dialect)
+            data = encode(value, self._special)
+            if b"{" in data and self.dialect.ordered and disordered(value):
+                self._undo_written()
+                data = encode_ordered(value, self._special)
         except (TypeError, ValueError) as error:  # SyrupEncodeError and NotPassableError are TypeErrors
             self._undo_written()
             raise NotPassableError(str(error)) from None
-        if len(data) > _DIGITS and _many_digits(data) and has_long_integer(value, _DIGITS):
+        if len(data) > self._short:
+            self._check_long(value, data)
+        if self._given:
+            self._deposit()
+        return data
+
+    def _check_long(self, value: Any, data: bytes) -> None:
+        """Refuse what passes a limit that a short message cannot pass."""
+        size = len(data)
+        if type(value) is tuple:  # long strings are what makes most long messages long
+            size -= sum([len(item) for item in value if type(item) is bytes or type(item) is str])
+        if size > _DIGITS and _many_digits(data) and has_long_integer(value, _DIGITS):
             self._undo_written()
             raise NotPassableError(f"an integer of more than {_DIGITS} digits: digits limit")
         if len(data) > self._max_size:
             self._undo_written()
             raise NotPassableError(f"a message of {len(data)} bytes: message_size limit")
+
+    def _deposit(self) -> None:
         for exporter, gift_id, gift in self._given:
             exporter.deposit(gift_id, gift)
         self._given.clear()  # the exporter has them now: an idle session holds on to nobody's objects
-        return data
-
-    def _encode(self, value: object) -> bytes:
-        dialect = self.dialect
-        if not dialect.takes_all:
-            check(value, dialect)
-        data = encode(value, self._special)
-        if b"{" in data and dialect.ordered and disordered(value):
-            self._undo_written()
-            return encode_ordered(value, self._special)
-        return data
 
     def _undo_written(self) -> None:
         for position in self._written:
@@ -189,6 +198,11 @@ class SessionReferences:
     def find(self, to: DescExport | DescAnswer) -> Exported:
         """The target of a received operation. Raises `RemoteProtocolError`."""
         return self.exports.get(to.position) if type(to) is DescExport else self.answer(to.position)
+
+    def target(self, to: object) -> Exported:
+        """The same, of a message: its target as it was read."""
+        name, position = position_in(to, "desc:export", "desc:answer")
+        return self.exports.get(position) if name == "desc:export" else self.answer(position)
 
 
 def _not_started(_: DescSigEnvelope) -> Promise[object]:

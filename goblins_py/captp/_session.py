@@ -35,7 +35,7 @@ from goblins_py.captp._outbox import Outbox
 from goblins_py.captp._peers import is_crossed
 from goblins_py.captp._probation import Probation, Way
 from goblins_py.captp._reasons import printable_reason
-from goblins_py.captp._records import DescSigEnvelope, OpAbort, OpStartSession, operation_bytes, read_record
+from goblins_py.captp._records import DescSigEnvelope, OpAbort, OpStartSession, as_ours, operation_bytes
 from goblins_py.captp._references import SessionReferences
 from goblins_py.captp._tables import Remote
 from goblins_py.errors import HandoffError, LocatorError, RemoteProtocolError, SyrupDecodeError
@@ -96,7 +96,7 @@ class Session(Connector, HandoffSession):
         self._watchers: list[Severable] = []
         self._greeting_bytes = 0
         size = Limits(value_size=limits.message_size, depth=limits.depth, items=limits.items)
-        self._decoder = Decoder(size, special=read_record)
+        self._decoder = Decoder(size)
         self._outbox.put(operation_bytes(greeting(keys, location)))
 
     @property
@@ -184,19 +184,21 @@ class Session(Connector, HandoffSession):
             if self.state is not SessionState.SEVERED:
                 self._decoder.feed(data)
                 self._read_all(whole)
-                self._check_greeting(len(data))
+                if self.state is SessionState.GREETING:
+                    self._check_greeting(len(data))
         except (SyrupDecodeError, RemoteProtocolError, LocatorError) as error:
             self.abort(str(error))
         return self.take_events()
 
     def _read_all(self, whole: bool) -> None:  # noqa: FBT001 - private, and in the way of every byte
         decoder, inbound = self._decoder, self._inbound
-        while (operation := decoder.next_value()) is not NEED_DATA:
+        while (record := decoder.next_value()) is not NEED_DATA:
             if whole and not decoder.at_border():
                 raise RemoteProtocolError("a message that goes on after its record")
-            taker = OPERATIONS.get(type(operation))
+            label = record.label if type(record) is Record else None
+            taker = OPERATIONS.get(label.name) if type(label) is Symbol else None
             if taker is None:
-                self._take_rare(operation)
+                self._take_rare(as_ours(record))
                 if self.state is SessionState.SEVERED:
                     return
             else:
@@ -205,7 +207,7 @@ class Session(Connector, HandoffSession):
                 if not self.heard:
                     self.confirm()
                 self.heard += 1
-                taker(inbound, operation)
+                taker(inbound, cast(Record, record))
         if whole and not decoder.at_border():
             raise RemoteProtocolError("a message that ends within its record")
 
@@ -220,11 +222,10 @@ class Session(Connector, HandoffSession):
                 raise RemoteProtocolError("a record that is no operation")
 
     def _check_greeting(self, count: int) -> None:
-        if self.state is SessionState.GREETING:
-            self._greeting_bytes += count
-            if self._greeting_bytes > self.limits.greeting_size:
-                size = self.limits.greeting_size
-                raise RemoteProtocolError(f"no op:start-session in {size} bytes: greeting_size limit")
+        self._greeting_bytes += count
+        if self._greeting_bytes > self.limits.greeting_size:
+            size = self.limits.greeting_size
+            raise RemoteProtocolError(f"no op:start-session in {size} bytes: greeting_size limit")
 
     def take_events(self) -> list[Event]:
         """What has happened and was not told yet."""
@@ -244,9 +245,9 @@ class Session(Connector, HandoffSession):
         """All that is to be written; the caller has it now, and says `sent` when it is gone."""
         return b"".join(self._outbox.take())
 
-    def messages_to_send(self) -> list[bytes]:
-        """The same, message by message."""
-        return self._outbox.take()
+    def messages_to_send(self, *, in_pieces: bool = False) -> list[bytes]:
+        """The same, message by message; or, for a stream, with long messages in pieces."""
+        return self._outbox.take_pieces() if in_pieces else self._outbox.take()
 
     def sent(self, count: int) -> None:
         """So many bytes have left."""
@@ -264,7 +265,8 @@ class Session(Connector, HandoffSession):
     @property
     def congested(self) -> bool:
         """Should we stop reading from this peer until it reads more?"""
-        return self._outbox.congested
+        outbox = self._outbox
+        return outbox.queued > outbox.soft
 
     # --- start and end ------------------------------------------------------------
 
@@ -352,13 +354,13 @@ class Session(Connector, HandoffSession):
     # --- for the vat: see `Connector` ------------------------------------------------
 
     def deliver(self, target: object, message: object) -> None:
-        self._way.deliver(cast(Remote, target), cast(Message, message))
+        self._way.deliver(target, message)  # type: ignore[arg-type]  # a cast is a call, and this is hot
 
     def select(self, target: object, request: object) -> None:
         self._way.select(cast(Remote, target), cast(Select, request))
 
     def listen(self, promise: object) -> None:
-        self._way.listen(cast("Promise[object]", promise))
+        self._way.listen(promise)  # type: ignore[arg-type]  # as above
 
     def flush(self, promise: object) -> None:
         self._outbound.flush(cast("Promise[object]", promise))

@@ -90,7 +90,10 @@ class Exports:
 
     def ask(self, entry: WeakEntry) -> int:
         """The position of a new resolver for a question, or for an imported promise."""
-        return self._number(Question(entry))
+        position = self._next
+        self._next = position + 1
+        self._entries[position] = Question(entry)
+        return position
 
     def flush(self, entry: WeakEntry) -> int:
         """The position of what is told when the way to this promise is clear; not limited, as one each."""
@@ -105,9 +108,11 @@ class Exports:
     def get(self, position: int) -> Exported:
         """What is exported there. Raises `RemoteProtocolError`."""
         entry = self._entries.get(position)
+        if type(entry) is _Export:
+            return entry.thing
         if entry is None:
             raise RemoteProtocolError(f"unknown export position {position}")
-        return entry.thing if type(entry) is _Export else entry  # type: ignore[return-value]
+        return entry  # type: ignore[return-value]
 
     def drop(self, position: int, count: int) -> Question | None:
         """The peer holds it `count` times less.
@@ -179,6 +184,7 @@ class Imports:
 
     def __init__(self) -> None:
         self.collected: deque[WeakEntry] = deque()
+        self._note = self.collected.append
         self._imports: dict[int, WeakEntry] = {}
         self._by_id: dict[int, WeakEntry] = {}
         self._next_question = 1
@@ -204,9 +210,14 @@ class Imports:
 
     def ask(self, answer: Promise[object], kind: HeldKind = HeldKind.QUESTION) -> WeakEntry:
         """A new question, at the next position."""
-        position = self._next_question
+        entry = WeakEntry(answer, self._note)  # as `_hold`, without a call: one for each message
+        entry.kind = kind
+        entry.position = position = self._next_question
+        entry.count = 1
+        entry.key = key = id(answer)
+        self._by_id[key] = entry
         self._next_question = position + 1
-        return self._hold(answer, kind, position)
+        return entry
 
     def find(self, thing: Remote) -> WeakEntry | None:
         """The entry of something that is the peer's."""
@@ -215,7 +226,7 @@ class Imports:
         return entry if entry is not None and entry() is thing else None
 
     def _hold(self, thing: Remote, kind: HeldKind, position: int) -> WeakEntry:
-        entry = WeakEntry(thing, self.collected.append)
+        entry = WeakEntry(thing, self._note)
         entry.kind = kind
         entry.position = position
         entry.count = 1

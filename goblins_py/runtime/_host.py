@@ -27,13 +27,13 @@ from goblins_py.actors import (
     Promise,
     Vat,
     listen_outside,
-    settled,
+    outcome_now,
     unwrap,
 )
 from goblins_py.errors import ActorError
 from goblins_py.runtime._commits import Commits
 from goblins_py.runtime._io import VatIo
-from goblins_py.runtime._waiting import Waiter
+from goblins_py.runtime._waiting import Turnstile, Wait
 
 __all__ = ["Flushable", "TrioHost"]
 
@@ -45,6 +45,8 @@ _TURNS: Final = 500
 """Turns between two looks at the clock."""
 _BOUT: Final = 0.01
 """Seconds that churns may run before I/O gets its chance."""
+_BURST: Final = 100
+"""Churns after which what they have said is written, though others follow."""
 _TIDY: Final = 1.0
 """Seconds between two looks at whether a persistent vat is idle and has garbage."""
 _FULL_GC: Final = 10.0
@@ -74,10 +76,12 @@ class TrioHost:
     io: VatIo | None = None
 
     def __init__(self, store: Store | None = None, wall_clock: Callable[[], float] = time.time) -> None:
+        self._store = store
         self._wall_clock = wall_clock
         self._token = trio.lowlevel.current_trio_token()
         self._thread = threading.get_ident()
-        self._wakeup = trio.Event()
+        self._sleeper: trio.lowlevel.Task | None = None  # the loop, if it has nothing to do
+        self._turnstile = Turnstile()
         self._running = False
         self._flushables: set[Flushable] = set()
         self._commits = Commits(store, self.release, self.run_pending)
@@ -99,15 +103,17 @@ class TrioHost:
     def wake(self) -> None:
         if threading.get_ident() == self._thread:
             if not self._running:
-                self._wakeup.set()
+                self._rouse()
             return
         try:
-            self._token.run_sync_soon(self._wakeup_set, idempotent=True)
+            self._token.run_sync_soon(self._rouse, idempotent=True)
         except trio.RunFinishedError:
             self.vat.close()  # from another thread, but nothing else runs any more
 
-    def _wakeup_set(self) -> None:
-        self._wakeup.set()
+    def _rouse(self) -> None:
+        sleeper, self._sleeper = self._sleeper, None
+        if sleeper is not None:
+            trio.lowlevel.reschedule(sleeper)
 
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count)
@@ -132,31 +138,40 @@ class TrioHost:
 
     async def wait(self, promise: object) -> object:
         """Wait for a promise of this vat; in any trio task, of any thread."""
-        sought = cast("Promise[object]", promise)
-        if not self.on_own_thread:
-            waiter = Waiter(trio.lowlevel.current_trio_token())
-            leave = listen_outside(sought, waiter.told)
-        else:
-            waiter = Waiter(self._token)
-            self.run_pending()  # what was sent so far leaves now: this task waits, and the loop need not
-            if self._is_promised(sought, waiter):
-                return unwrap(await waiter.wait())
-            leave = listen_outside(sought, waiter.told)
+        awaited = cast("Promise[object]", promise)
+        here = threading.get_ident() == self._thread
+        if here and self._store is None:  # nothing has to be durable before it may be told
+            known = outcome_now(awaited)
+            if known is not None:
+                await self._turnstile.checkpoint()
+                return unwrap(known)
+        wait = Wait(self._token if here else None)
+        if here and self._store is not None:
             self.run_pending()
+            if self._is_promised(awaited, wait):
+                return unwrap(await self._told(wait))
+        leave = listen_outside(awaited, wait.told)
+        if here:
+            self.run_pending()  # what was sent so far leaves now: this task waits, and the loop need not
         try:
-            outcome = await waiter.wait()
+            outcome = await self._told(wait)
         except BaseException:
             leave()
             raise
         return unwrap(outcome)
 
-    def _is_promised(self, promise: Promise[object], waiter: Waiter) -> bool:
+    async def _told(self, wait: Wait) -> Outcome:
+        await (wait.park() if wait.outcome is None else self._turnstile.checkpoint())
+        return cast(Outcome, wait.outcome)
+
+    def _is_promised(self, promise: Promise[object], wait: Wait) -> bool:
         """It needs no churn to learn of what has settled: it is told when all until now is durable."""
-        waiter.expected = found = settled(promise, self.vat)
-        if found is None or self.failed is not None:
+        if self.failed is not None or self.vat.busy:
             return False
-        self._commits.hold(waiter)
-        return True
+        wait.expected = outcome_now(promise)
+        if wait.expected is not None:
+            self._commits.hold(wait)
+        return wait.expected is not None
 
     def wait_blocking(self, promise: object, timeout: float | None) -> object:
         if threading.get_ident() == self._thread:
@@ -195,11 +210,15 @@ class TrioHost:
     async def _loop(self) -> None:
         while True:
             if self.vat.busy or self._flushables:
+                self.run_pending()
                 await trio.lowlevel.checkpoint()
-            else:
-                await self._wakeup.wait()
-            self._wakeup = trio.Event()
-            self.run_pending()
+            else:  # also if somebody who waited has done what it was woken for
+                self._sleeper = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._stop_sleeping)
+
+    def _stop_sleeping(self, _: object) -> trio.lowlevel.Abort:
+        self._sleeper = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def feed(self, items: Iterable[Effect]) -> None:
         """Post what came from a peer and run what follows, without a detour over the loop."""
@@ -218,27 +237,38 @@ class TrioHost:
             return
         self._running = True
         try:
-            until = time.perf_counter() + _BOUT
-            while self.vat.busy:
-                churn = self.vat.run(_TURNS)
-                if churn is not None:
-                    self._commits.add(churn)
-                if time.perf_counter() > until:
-                    break
-            if self._flushables:
-                flushables, self._flushables = self._flushables, set()
-                for flushable in flushables:
-                    flushable.flush()
+            self._run_bout(self.vat)
+            self._flush_all()
         finally:
             self._running = False
         if self.vat.busy:
-            self._wakeup.set()
+            self._rouse()
+
+    def _run_bout(self, vat: Vat) -> None:
+        now = time.perf_counter
+        until = now() + _BOUT
+        count = 0
+        while vat.busy:
+            churn = vat.run(_TURNS)
+            if churn is not None:
+                self._commits.add(churn)
+            count += 1
+            if not count % _BURST and self._flushables:  # peers work meanwhile
+                self._flush_all()
+            if now() > until:
+                return
+
+    def _flush_all(self) -> None:
+        if self._flushables:
+            flushables, self._flushables = self._flushables, set()
+            for flushable in flushables:
+                flushable.flush()
 
     def flush_soon(self, flushable: Flushable) -> None:
         """Call its `flush` after the churns that run now, else soon."""
         self._flushables.add(flushable)
         if not self._running:
-            self._wakeup.set()
+            self._rouse()
 
     @property
     def crowded(self) -> bool:

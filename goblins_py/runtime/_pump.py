@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, cast
 
 import trio
 
@@ -26,6 +26,12 @@ _LINGER: Final = 0.5
 """Seconds to go on reading after an abort: closing with unread bytes would reset the connection, and
 the peer might never read why."""
 _SLICE: Final = 2**16
+"""Bytes of which each must be accepted before the next."""
+_BIG_SLICE: Final = 2**18
+"""Bytes of the rest of a message that are offered where nobody waits for them to be accepted."""
+_AT_ONCE: Final = 2**22
+"""Bytes after which somebody else has a turn, however much the system takes."""
+_NOTICES: Final = frozenset({Started, Severed, Introduced})
 _BREATH: Final = 0.02
 """Seconds after which a congested session reads a little all the same: else two that have much to say to each
 other would both wait for the other to read, for ever. Its hard limit holds in any case."""
@@ -54,11 +60,13 @@ class Pump:
         self._notice = notice
         self._handshake = handshake
         self._whole = connection.message_oriented
-        self._unsent: deque[bytes] = deque()  # the first of them perhaps in part, of a stream
+        self._unsent: deque[bytes] = deque()
+        self._start = 0  # of what is not sent of the first of them; only of a stream
         self._sending = False
         self._lost = False
         self._output = trio.Event()
         self._receipts = 0
+        self._congested = False  # the reader waits for less
         self._drained = trio.Event()
         self._severed = trio.Event()
         session.on_output = self._on_output
@@ -104,7 +112,9 @@ class Pump:
     async def _send_rest(self) -> None:
         self._fetch()
         while self._unsent:
-            await self._connection.send(self._unsent.popleft())
+            part = self._next_part(_SLICE)
+            await self._connection.send(part)
+            self._took(len(part))
 
     async def _linger(self) -> None:
         with trio.move_on_after(_LINGER):
@@ -116,7 +126,8 @@ class Pump:
     async def _read_all(self) -> None:
         session = self._session
         while session.state is not SessionState.SEVERED:
-            await self._wait_for_room()
+            if session.congested or self._host.crowded:
+                await self._wait_for_room()
             try:
                 data = await self._connection.receive()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -130,21 +141,23 @@ class Pump:
 
     async def _wait_for_room(self) -> None:
         if self._session.congested and self._session.state is not SessionState.SEVERED:
-            self._drained = trio.Event()
+            self._drained, self._congested = trio.Event(), True
             with trio.move_on_after(_BREATH):
                 await self._drained.wait()
         if self._host.crowded:
             await self._host.room()
 
     def _sort(self, events: list[Event]) -> list[Effect]:
+        if _NOTICES.isdisjoint(map(type, events)):  # as nearly always
+            return cast("list[Effect]", events)
         effects = []
         for event in events:
-            if isinstance(event, Effect):
-                effects.append(event)
-            else:
+            if isinstance(event, Started | Severed | Introduced):
                 if isinstance(event, Severed):
                     self._severed.set()
                 self._notice(event)
+            else:
+                effects.append(event)
         return effects
 
     def _lose(self, reason: str) -> None:
@@ -198,27 +211,43 @@ class Pump:
             self._output.set()
 
     def _write_nowait(self) -> None:
-        unsent, connection = self._unsent, self._connection
-        while unsent:
-            data = unsent[0]
-            count = connection.send_nowait(data)
-            self._sent(count)
-            if count < len(data):
-                unsent[0] = data[count:]
+        """As much as the system takes, up to a point: others want to write, too."""
+        unsent, send = self._unsent, self._connection.send_nowait
+        left = _AT_ONCE
+        while unsent and left > 0:
+            part = unsent[0]
+            if self._start or len(part) > left:  # else it is offered whole, without a copy
+                part = self._next_part(_BIG_SLICE)
+            count = send(part)
+            self._took(count)
+            left -= count
+            if count < len(part):
                 return
-            unsent.popleft()
+
+    def _next_part(self, size: int) -> bytes:
+        """What comes first: a slice of a stream, or a whole message."""
+        data, start = self._unsent[0], self._start
+        if self._whole or (not start and len(data) <= size):
+            return data
+        return data[start : start + size]
+
+    def _took(self, count: int) -> None:
+        self._start += count
+        if self._start >= len(self._unsent[0]):
+            self._unsent.popleft()
+            self._start = 0
+        self._session.sent(count)
+        if self._congested and not self._session.congested:
+            self._congested = False
+            self._drained.set()
 
     def _fetch(self) -> None:
         """Take what the session wants written."""
-        if self._whole:
-            self._unsent += self._session.messages_to_send()
-        elif data := self._session.data_to_send():
-            self._unsent.append(data)
-
-    def _sent(self, count: int) -> None:
-        self._session.sent(count)
-        if not self._session.congested:
-            self._drained.set()
+        pieces = self._session.messages_to_send(in_pieces=not self._whole)
+        if self._whole or len(pieces) == 1:
+            self._unsent += pieces
+        elif pieces:
+            self._unsent += _joined(pieces)
 
     async def _write_forever(self) -> None:
         while True:
@@ -234,21 +263,31 @@ class Pump:
                 self._sending = False
 
     async def _write_all(self) -> None:
-        for part in self._parts():
+        while True:
+            self._fetch()
+            if not self._unsent:
+                return
+            part = self._next_part(_SLICE)
             with trio.move_on_after(_STALL) as scope:
                 await self._connection.send(part)
             if scope.cancelled_caught:
                 self._lose(f"the peer took no bytes for {_STALL:g} s")
                 await self._connection.aclose()
                 return
-            self._sent(len(part))
+            self._took(len(part))
+            self._write_nowait()  # without all that, as long as it goes
 
-    def _parts(self) -> Iterator[bytes]:
-        """What is to be sent, until there is no more: slices of a stream, or whole messages."""
-        self._fetch()
-        while self._unsent:
-            data = self._unsent.popleft()
-            size = len(data) if self._whole else _SLICE
-            for start in range(0, len(data), size):
-                yield data[start : start + size]
-            self._fetch()
+
+def _joined(messages: list[bytes]) -> Iterator[bytes]:
+    """The same as fewer pieces, none of which is copied if it is big."""
+    small: list[bytes] = []
+    for message in messages:
+        if len(message) <= _SLICE:
+            small.append(message)
+            continue
+        if small:
+            yield b"".join(small)
+            small = []
+        yield message
+    if small:
+        yield b"".join(small)
