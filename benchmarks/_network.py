@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import attrs
 
@@ -70,9 +71,8 @@ def clocked(work: Callable[[int], Awaitable[object]]) -> Callable[[int], Awaitab
     return run
 
 
-def _entry(module: str, which: str, environment: dict[str, str], arguments: Sequence[object]) -> None:
+def _entry(module: str, which: str, arguments: Sequence[object]) -> None:
     """Where a process begins."""
-    os.environ.update(environment)  # before anything of ours is imported
     getattr(importlib.import_module(module), which)(*arguments)
 
 
@@ -95,9 +95,10 @@ class Process:
         context = _context(is_fresh=bool(environment))
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=_entry, args=(module, which, environment, (theirs, *arguments)), daemon=True
+            target=_entry, args=(module, which, (theirs, *arguments)), daemon=True
         )
-        self._process.start()
+        with mock.patch.dict(os.environ, environment):  # it imports much of ours before it gets to `_entry`
+            self._process.start()
         theirs.close()  # so that its end is noticed
         self.first = self.pipe.recv()
 
