@@ -93,7 +93,7 @@ class Junction(Crossroads):
                 self._answer_broken(message, ActorError("a message was sent to a value that is no object"))
                 return
             message.target = target
-        ref = cast("Ref[object]", target)
+        ref: Ref[object] = target  # type: ignore[assignment]  # a cast is a call, and this is hot
         if ref._home is not self:
             self._leave(message, ref)
         elif ref._connector is not None:

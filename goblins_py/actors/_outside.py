@@ -52,7 +52,7 @@ class _Waiter(OutsideListener):
         self.told = told
 
     def notify(self, vat: Home, outcome: Outcome) -> None:
-        junction = cast(Junction, vat)
+        junction: Junction = vat  # type: ignore[assignment]  # a cast is a call, and this is hot
         junction.outsiders.discard(self)
         junction.outbox.append(_Tell(self.told, outcome))
 
@@ -92,7 +92,7 @@ def outcome_now(promise: Promise[Any]) -> Outcome | None:
     state = promise._state
     if type(state) is RemotePending:  # as most that are awaited
         return None
-    home = cast(Vat, promise._home)
+    home: Vat = promise._home  # type: ignore[assignment]  # a cast is a call, and this is hot
     if isinstance(state, Following):
         end = home._end_of_chain(promise)
         state = end._state if end._home is home else state

@@ -61,7 +61,7 @@ def passable(value: object, depth: int = MAX_DEPTH) -> object:
     if kind in SIMPLE:
         return value
     if kind is str:
-        return value if cast(str, value).isascii() else _checked_text(cast(str, value))
+        return value if value.isascii() else _checked_text(value)  # type: ignore[attr-defined, arg-type]
     convert = _CONVERT.get(kind)
     if convert is not None:
         if depth <= 0:
@@ -77,7 +77,7 @@ def passable(value: object, depth: int = MAX_DEPTH) -> object:
 def crossed(result: object) -> object:
     """A result at the message border; unlike a message it may be `NearOnly`, for near callers."""
     kind = type(result)
-    if kind in SIMPLE or (kind is str and cast(str, result).isascii()):
+    if kind in SIMPLE or (kind is str and result.isascii()):  # type: ignore[attr-defined]
         return result
     return result if isinstance(result, NearOnly) else passable(result)
 

@@ -65,6 +65,8 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
+_TOGETHER: Final = 16
+"""Churns that leave what they leave together, where nothing is saved."""
 _CLOSED: Final = Phase.CLOSED
 """Looked at for each message, and an enum's attribute takes its time."""
 
@@ -122,16 +124,26 @@ class Vat(Junction):
     def run(self, max_turns: int) -> Churn | None:
         """Run one churn, or go on with the one that was cut; call only while `busy`.
 
+        Without a store some churns run together, as nothing of them has to be saved.
+
         Returns:
             What it leaves; None if it was cut after `max_turns` turns and nothing may leave yet (a
             persistent vat saves whole churns only; another one lets go of what it has).
         """
-        queue = self.queue
-        if self._inbox and (not queue or self.keeper is None):  # a churn that was cut does not starve others
-            self._begin_churn(self._inbox.popleft())
-        while queue and max_turns > 0:
-            max_turns -= 1
-            self._run_turn(queue.popleft())
+        queue, inbox = self.queue, self._inbox
+        more = _TOGETHER if self.keeper is None else 1
+        if inbox and (not queue or self.keeper is None):  # a churn that was cut does not starve others
+            more -= 1
+            self._begin_churn(inbox.popleft())
+        while max_turns > 0:
+            if queue:
+                max_turns -= 1
+                self._run_turn(queue.popleft())
+            elif inbox and more > 0 and self.keeper is None:
+                more -= 1
+                self._begin_churn(inbox.popleft())
+            else:
+                break
         if queue and self.keeper is not None:
             return None
         if self.unheard:
