@@ -83,6 +83,7 @@ def _context(*, is_fresh: bool) -> Any:
     """How processes are made: out of one that has imported much, or anew where the environment must count."""
     if is_fresh or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
+    os.environ["PYTHONSAFEPATH"] = "1"  # what it imports is what is installed, not what lies around
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["asyncio", "trio", "goblins_py", "netlayers", "persistence"])
     return context
