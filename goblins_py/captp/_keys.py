@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from nacl.exceptions import BadSignatureError
@@ -22,6 +22,13 @@ __all__ = [
     "side_id",
     "verify",
 ]
+
+
+_R, _S, _EDDSA, _SIG_VAL = map(Symbol, ("r", "s", "eddsa", "sig-val"))
+_MY_LOCATION: Final = Symbol("my-location")
+_PUBLIC_KEY, _ECC, _Q = map(Symbol, ("public-key", "ecc", "q"))
+_CURVE: Final = (Symbol("curve"), Symbol("Ed25519"))
+_FLAGS: Final = (Symbol("flags"), _EDDSA)
 
 
 def _sha256d(data: bytes) -> bytes:
@@ -51,21 +58,16 @@ class SessionKeys:
     def sign(self, data: bytes) -> Value:
         """A signature, as it is written: `['sig-val ['eddsa ['r R] ['s S]]]`."""
         raw = self.signing.sign(data).signature
-        halves = ((Symbol("r"), raw[:32]), (Symbol("s"), raw[32:]))
-        return (Symbol("sig-val"), (Symbol("eddsa"), *halves))
+        return _written(raw[:32], raw[32:])
 
 
 def public_key_value(public: bytes) -> Value:
     """A public key, as it is written."""
-    return (
-        Symbol("public-key"),
-        (
-            Symbol("ecc"),
-            (Symbol("curve"), Symbol("Ed25519")),
-            (Symbol("flags"), Symbol("eddsa")),
-            (Symbol("q"), public),
-        ),
-    )
+    return _PUBLIC_KEY, (_ECC, _CURVE, _FLAGS, (_Q, public))
+
+
+def _written(r: bytes, s: bytes) -> Value:
+    return _SIG_VAL, (_EDDSA, (_R, r), (_S, s))
 
 
 def read_public_key(value: Any) -> bytes:
@@ -83,8 +85,7 @@ def verify(public: bytes, data: bytes, signature: Any) -> bool:
     """Does the written signature fit? False for a malformed one, too."""
     try:
         _, (_, (_, r), (_, s)) = signature
-        expected = (Symbol("sig-val"), (Symbol("eddsa"), (Symbol("r"), r), (Symbol("s"), s)))
-        if signature != expected or len(r) != 32 or len(s) != 32:
+        if signature != _written(r, s) or len(r) != 32 or len(s) != 32:
             return False
         VerifyKey(public).verify(data, r + s)
     except (TypeError, ValueError, BadSignatureError):
@@ -94,7 +95,7 @@ def verify(public: bytes, data: bytes, signature: Any) -> bool:
 
 def location_bytes(location: PeerLocator) -> bytes:
     """What a location signature signs: `<my-location LOCATION>`, canonically."""
-    return encode(Record(Symbol("my-location"), (location.to_record(),)))
+    return encode(Record(_MY_LOCATION, (location.to_record(),)))
 
 
 def side_id(public: bytes) -> bytes:
