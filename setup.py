@@ -13,23 +13,25 @@ from setuptools.command.build_ext import build_ext
 
 CODEC: Final = "goblins_py/syrup/native"
 COMPILED: Final = (
-    "actors._behaviour",
-    "actors._crossroads",
-    "actors._passable",
-    "actors._promise",
-    "actors._reference",
-    "actors._send",
-    "actors._turn",
-    "actors._vat",
-    "actors._vat_turn",
-    "captp._inbound",
-    "captp._outbound",
-    "captp._outbox",
-    "captp._records",
-    "captp._references",
-    "captp._tables",
+    "goblins_py.actors._behaviour",
+    "goblins_py.actors._crossroads",
+    "goblins_py.actors._passable",
+    "goblins_py.actors._promise",
+    "goblins_py.actors._reference",
+    "goblins_py.actors._send",
+    "goblins_py.actors._turn",
+    "goblins_py.actors._vat",
+    "goblins_py.actors._vat_turn",
+    "goblins_py.captp._inbound",
+    "goblins_py.captp._outbound",
+    "goblins_py.captp._outbox",
+    "goblins_py.captp._records",
+    "goblins_py.captp._references",
+    "goblins_py.captp._tables",
+    "persistence._reading",
+    "persistence._records",
 )
-"""Modules of goblins_py that every message passes; a .pxd beside each says what C has to know."""
+"""Modules that every message, or every object of a store, passes; a .pxd beside says what C has to know."""
 QUICK: Final = ["-O2", "-g0"]
 """What these modules call decides how fast they are, not how C is optimised."""
 
@@ -53,12 +55,7 @@ codec = Extension(
 )
 compiled = cythonize(
     [
-        Extension(
-            f"goblins_py.{name}",
-            [f"goblins_py/{name.replace('.', '/')}.py"],
-            extra_compile_args=QUICK,
-            optional=True,
-        )
+        Extension(name, [f"{name.replace('.', '/')}.py"], extra_compile_args=QUICK, optional=True)
         for name in COMPILED
     ],
     build_dir="build/cython",

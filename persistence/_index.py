@@ -17,7 +17,7 @@ import attrs
 
 from persistence._records import GRAPH_KEY, CheckpointRecord
 
-__all__ = ["Drop", "Extent", "Index", "Op", "Packed", "Put", "Stamp", "packed"]
+__all__ = ["Drop", "Extent", "Index", "Op", "Put", "Stamp"]
 
 Packed: TypeAlias = int
 """An `Extent` in one number, for a table of it with as many rows as objects."""
@@ -27,11 +27,6 @@ _CHECKSUM_BITS: Final = 32
 _OFFSET_FROM: Final = _LENGTH_BITS + _CHECKSUM_BITS
 _LENGTHS: Final = (1 << _LENGTH_BITS) - 1
 _CHECKSUMS: Final = (1 << _CHECKSUM_BITS) - 1
-
-
-def packed(offset: int, length: int, checksum: int) -> Packed:
-    """The fields of an `Extent` as one number; a record has less than a tebibyte."""
-    return offset << _OFFSET_FROM | length << _CHECKSUM_BITS | checksum
 
 
 def _length(extent: Packed) -> int:
@@ -102,7 +97,7 @@ class Index:
         """Take note of a record that is in the file, after all others."""
         match op:
             case Put(key, extent):
-                self.put(key, packed(*extent))
+                self.put(key, *extent)
             case Drop(slots):
                 for slot in slots:
                     self._supersede(slot)
@@ -111,12 +106,12 @@ class Index:
                 self._marks.append(_Mark(checkpoint))
                 self._forget_marks()
 
-    def put(self, key: int, extent: Packed) -> None:
-        """The record of `key` is there; as `apply`."""
+    def put(self, key: int, offset: int, length: int, checksum: int) -> None:
+        """The record of `key` is there; as `apply`. It has less than a tebibyte."""
         if self._marks or key in self.extents:
             self._supersede(key)
-        self.extents[key] = extent
-        self.live += extent >> _CHECKSUM_BITS & _LENGTHS
+        self.extents[key] = offset << _OFFSET_FROM | length << _CHECKSUM_BITS | checksum
+        self.live += length
 
     def _supersede(self, key: int) -> None:
         old = self.extents.pop(key, None)

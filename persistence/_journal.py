@@ -33,7 +33,7 @@ from goblins_py.errors import StoreCorruptError
 from persistence._compaction import Compaction
 from persistence._files import FileLayer
 from persistence._frames import VERSION
-from persistence._index import Drop, Extent, Index, Op, Put, Stamp, packed
+from persistence._index import Drop, Extent, Index, Op, Put, Stamp
 from persistence._new_file import NewFile, Sealing, start_new_file
 from persistence._records import CheckpointRecord, Graph, encode_change, encode_checkpoint, merge
 from persistence._sealing import Vault
@@ -195,7 +195,7 @@ class Journal:
             _log.warning("store %s: an unfinished commit could not be cut off", self.path)
 
     def _put(self, key: int, extent: Extent) -> None:
-        self.index.put(key, packed(*extent))
+        self.index.put(key, *extent)
         if self.compaction is not None:
             self.compaction.note(Put(key, extent))
 

@@ -19,7 +19,7 @@ from goblins_py.errors import PersistenceError, StoreCorruptError
 from persistence._facts import Checkpoint, Progress, StoreFacts
 from persistence._files import FileLayer
 from persistence._frames import HEAD_SIZE, TORN, FileHeader, JournalView
-from persistence._index import Drop, Index, Packed, Stamp, packed
+from persistence._index import Drop, Extent, Index, Stamp
 from persistence._records import (
     GRAPH_KEY,
     CheckpointRecord,
@@ -132,20 +132,20 @@ class _Reader:
     def _apply_frame(self, payload: bytes, base: int) -> None:
         """Apply the records of one frame, whose payload is at `base` of the file."""
         position, is_last = 0, None
-        contents, is_plain = self.contents, isinstance(self.file.cipher, Plain)
-        unseal, read, put = self.file.cipher.unseal, self.records.read, contents.index.put
+        portraits, is_plain = self.contents.portraits, isinstance(self.file.cipher, Plain)
+        unseal, read, put = self.file.cipher.unseal, self.records.read, self.contents.index.put
         try:
             for start, stored in records_in(payload):
                 if is_last:
                     raise RecordError("a record behind the last one of its commit")
                 offset = base + start
                 data, is_last = (stored, None) if is_plain else unseal(stored, offset)
-                record, extent = read(data), packed(offset, len(stored), crc32(stored))
+                record = read(data)
                 if isinstance(record, tuple):
-                    slot, contents.portraits[slot] = record  # from left to right
-                    put(slot, extent)
+                    slot, portraits[slot] = record  # from left to right
+                    put(slot, offset, len(stored), crc32(stored))
                 else:
-                    self._apply(record, extent)
+                    self._apply(record, Extent(offset, len(stored), crc32(stored)))
                 if self.is_there:
                     break
                 position = start + len(stored)
@@ -156,7 +156,7 @@ class _Reader:
         if self.contents.graph is None:
             raise StoreCorruptError("the store is damaged: it starts without a vat id", base)
 
-    def _apply(self, record: Graph | RemovedRecord | CheckpointRecord, extent: Packed) -> None:
+    def _apply(self, record: Graph | RemovedRecord | CheckpointRecord, extent: Extent) -> None:
         contents = self.contents
         match record:
             case RemovedRecord(slots):
@@ -169,7 +169,7 @@ class _Reader:
                 self.is_there = number == self.at
             case Graph() as graph:
                 contents.graph = graph
-                contents.index.put(GRAPH_KEY, extent)
+                contents.index.put(GRAPH_KEY, *extent)
 
 
 # --- without taking the store ---------------------------------------------------

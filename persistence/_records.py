@@ -14,7 +14,7 @@ keeps Syrup. No text of an error holds anything of a state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeAlias, TypeGuard
 
 import attrs
@@ -192,6 +192,12 @@ def _encode(reader: RecordReader, record: Record, what: str) -> bytes:
 # --- records to values -----------------------------------------------------
 
 
+_new_portrait: Final[Callable[[type[Portrait]], Portrait]] = object.__new__
+_put_name: Final[Callable[[Portrait, str], None]] = Portrait.__dict__["name"].__set__
+_put_version: Final[Callable[[Portrait, int], None]] = Portrait.__dict__["version"].__set__
+_put_state: Final[Callable[[Portrait, Map[str, object]], None]] = Portrait.__dict__["state"].__set__
+
+
 class RecordReader:
     """Reads records, one after the other; keeps what makes the next one cheaper."""
 
@@ -220,11 +226,34 @@ class RecordReader:
         if type(value) is not Record:
             raise RecordError("not a record")
         label = value.label
-        if label is not self._portrait and label != _PORTRAIT:
-            return _rare_record(label, value.fields)
-        self._portrait = label  # nearly all are: the next one's will be the very same
-        slot, name, version, state = _portrait_fields(value.fields)
-        return slot, Portrait(self._names.setdefault(name, name), version, state)  # few names, many objects
+        if label is not self._portrait:
+            if label != _PORTRAIT:
+                return _rare_record(label, value.fields)
+            self._portrait = label  # nearly all are: the next one's will be the very same
+        return self._read_portrait(value.fields)
+
+    def _read_portrait(self, fields: tuple[object, ...]) -> tuple[int, Portrait]:
+        if len(fields) != _PORTRAIT_FIELDS:
+            raise RecordError("a record that stores do not have")
+        slot, name, version, state = fields
+        if (
+            type(slot) is not int
+            or type(version) is not int
+            or type(name) is not str
+            or slot < 0
+            or version < 0
+        ):
+            raise RecordError("a portrait with fields of the wrong kind")
+        if type(state) is not Map:
+            raise RecordError("a portrait whose state is not fields with names")
+        for key in state:
+            if type(key) is not str:
+                raise RecordError("a portrait whose state is not fields with names")
+        portrait = _new_portrait(Portrait)  # by its slots: a store has a million of them
+        _put_name(portrait, self._names.setdefault(name, name))  # few names, many objects
+        _put_version(portrait, version)
+        _put_state(portrait, state)
+        return slot, portrait
 
 
 def _rare_record(label: object, fields: tuple[object, ...]) -> AnyRecord:
@@ -236,20 +265,6 @@ def _rare_record(label: object, fields: tuple[object, ...]) -> AnyRecord:
         case label, (number, time) if label == _CHECKPOINT and _is_count(number) and _is_count(time):
             return CheckpointRecord(number, time)
     raise RecordError("a record that stores do not have")
-
-
-def _portrait_fields(fields: tuple[object, ...]) -> tuple[int, str, int, Map[str, object]]:
-    if len(fields) != _PORTRAIT_FIELDS:
-        raise RecordError("a record that stores do not have")
-    slot, name, version, state = fields
-    if type(slot) is not int or type(version) is not int or type(name) is not str or slot < 0 or version < 0:
-        raise RecordError("a portrait with fields of the wrong kind")
-    if type(state) is not Map:
-        raise RecordError("a portrait whose state is not fields with names")
-    for key in state:
-        if type(key) is not str:
-            raise RecordError("a portrait whose state is not fields with names")
-    return slot, name, version, state
 
 
 def _graph(vat_id: object, version: object, roots: object) -> Graph:

@@ -15,7 +15,7 @@ from goblins_py.actors import without_gc
 from goblins_py.actors._mould import mould_of
 from goblins_py.syrup import Map
 from persistence import MemoryStore
-from persistence._index import Extent, Index, Put, packed
+from persistence._index import Extent, Index, Put
 from persistence._worker import Worker
 
 # --- the thread of a store ---------------------------------------------------------
@@ -257,7 +257,7 @@ def test_an_index_gives_back_what_was_put_into_it() -> None:
     extents = {1: Extent(1 << 50, (1 << 40) - 1, (1 << 32) - 1), 2: Extent(0, 0, 0), 3: Extent(77, 5, 9)}
     index = Index()
     for key, extent in extents.items():
-        index.put(key, packed(*extent))
+        index.put(key, *extent)
     ops, live_bytes = index.log()
     assert [Put(key, extent) for key, extent in extents.items()] == list(ops)
     assert sum(extent.length for extent in extents.values()) == live_bytes
