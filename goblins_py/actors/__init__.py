@@ -124,7 +124,6 @@ __all__ = [
     "send_only",
     "send_outside",
     "sender_for",
-    "settled",
     "spawn",
     "timeout",
     "untag",
