@@ -17,7 +17,7 @@ from goblins_py.actors import Churn, Delta, Outgoing
 __all__ = ["Commits"]
 
 _BACKLOG: Final = 1000
-"""Churns, or things to release, that wait for the disk, above which it is too slow."""
+"""Churns, or things to release, that wait for the disk or are on it, above which it is too slow."""
 
 
 class Commits:
@@ -55,7 +55,8 @@ class Commits:
     @property
     def is_behind(self) -> bool:
         """Is the disk too slow for what is saved?"""
-        return len(self._deltas) > _BACKLOG or len(self._held) > _BACKLOG
+        in_store = self._batch if self._is_writing else 0
+        return in_store + len(self._deltas) > _BACKLOG or len(self._in_store) + len(self._held) > _BACKLOG
 
     def add(self, churn: Churn) -> None:
         """Release what a churn leaves, when all until now is durable."""
