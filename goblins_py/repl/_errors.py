@@ -14,10 +14,11 @@ from typing import Final
 __all__ = ["ShortFormatter", "short_traceback"]
 
 _PACKAGES: Final = Path(__file__).resolve().parents[2]
+_OURS: Final = ("goblins_py", "netlayers", "persistence")
 _NOT_THE_USERS: Final = tuple(
     str(path)
     for path in (
-        *(_PACKAGES / name for name in ("goblins_py", "netlayers", "persistence")),
+        *(_PACKAGES / name for name in _OURS),
         *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
     )
 )
@@ -46,8 +47,9 @@ def _lines(error: BaseException, depth: int) -> Iterator[str]:
 
 
 def _frames(tb: TracebackType | None) -> Iterator[str]:
-    for frame in traceback.extract_tb(tb):
-        if frame.filename.startswith(("<attrs", "<frozen", *_NOT_THE_USERS)):
+    for (entered, _), frame in zip(traceback.walk_tb(tb), traceback.extract_tb(tb), strict=True):
+        module = str(entered.f_globals.get("__name__", ""))  # a compiled one knows no whole path
+        if frame.filename.startswith(("<attrs", "<frozen", *_NOT_THE_USERS)) or module.split(".")[0] in _OURS:
             continue
         where = f"in {frame.name}, " if not frame.name.startswith("<") else ""
         code = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
