@@ -48,8 +48,8 @@ def _lines(error: BaseException, depth: int) -> Iterator[str]:
 
 def _frames(tb: TracebackType | None) -> Iterator[str]:
     for (entered, _), frame in zip(traceback.walk_tb(tb), traceback.extract_tb(tb), strict=True):
-        module = str(entered.f_globals.get("__name__", ""))  # a compiled one knows no whole path
-        if frame.filename.startswith(("<attrs", "<frozen", *_NOT_THE_USERS)) or module.split(".")[0] in _OURS:
+        package = str(entered.f_globals.get("__name__", "")).partition(".")[0]  # compiled, it knows no path
+        if frame.filename.startswith(("<attrs", "<frozen", *_NOT_THE_USERS)) or package in _OURS:
             continue
         where = f"in {frame.name}, " if not frame.name.startswith("<") else ""
         code = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
