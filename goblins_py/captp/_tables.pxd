@@ -16,6 +16,7 @@ cdef class Exports:
     cdef public object _next
     cdef public object _limit
     cpdef ask(self, entry)
+    cpdef _number(self, entry)
     cpdef get(self, position)
 
 cdef class Imports:
@@ -26,3 +27,4 @@ cdef class Imports:
     cdef public object _next_question
     cpdef ask(self, answer, kind=*)
     cpdef find(self, thing)
+    cpdef _hold(self, thing, kind, position)

@@ -90,10 +90,7 @@ class Exports:
 
     def ask(self, entry: WeakEntry) -> int:
         """The position of a new resolver for a question, or for an imported promise."""
-        position = self._next
-        self._next = position + 1
-        self._entries[position] = Question(entry)
-        return position
+        return self._number(Question(entry))
 
     def flush(self, entry: WeakEntry) -> int:
         """The position of what is told when the way to this promise is clear; not limited, as one each."""
@@ -210,14 +207,9 @@ class Imports:
 
     def ask(self, answer: Promise[object], kind: HeldKind = HeldKind.QUESTION) -> WeakEntry:
         """A new question, at the next position."""
-        entry = WeakEntry(answer, self._note)  # as `_hold`, without a call: one for each message
-        entry.kind = kind
-        entry.position = position = self._next_question
-        entry.count = 1
-        entry.key = key = id(answer)
-        self._by_id[key] = entry
+        position = self._next_question
         self._next_question = position + 1
-        return entry
+        return self._hold(answer, kind, position)
 
     def find(self, thing: Remote) -> WeakEntry | None:
         """The entry of something that is the peer's."""
