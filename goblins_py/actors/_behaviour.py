@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from types import FunctionType
 from typing import Any, Final, Literal, TypeVar, cast, dataclass_transform, overload
 
@@ -200,6 +200,7 @@ def _make_ref_field() -> Any:
 _REF_FIELD: Final = _make_ref_field()
 
 
+@lru_cache(maxsize=1024)
 def state_fields(cls: type) -> tuple[str, ...]:
     """The names of the fields that are state, in constructor order."""
     return tuple(field.name for field in attrs.fields(cls) if not field.metadata.get(_LIVE))

@@ -52,19 +52,13 @@ class Found(Finder):
         self._remotes: dict[Source, Ref[Any]] = {}
 
     def ref_at(self, slot: int) -> Ref[Any]:
-        thing = self.things.get(slot)
-        if thing is None:
-            thing = self._new_thing(slot)
-        self.held.append(slot)
+        thing = self._thing_at(slot)
         if not isinstance(thing, Ref):
             raise StoreCorruptError(f"a portrait refers to slot {slot}, which holds no object")
         return thing
 
     def promise_at(self, slot: int) -> Promise[Any]:
-        thing = self.things.get(slot)
-        if thing is None:
-            thing = self._new_thing(slot)
-        self.held.append(slot)
+        thing = self._thing_at(slot)
         if not isinstance(thing, Promise):
             raise StoreCorruptError(f"a portrait refers to slot {slot}, which holds no promise")
         return thing
@@ -85,6 +79,13 @@ class Found(Finder):
         for slot, thing in self.things.items():
             if slot not in reached and isinstance(thing, Ref):
                 thing._connector = Lost("nothing in its vat refers to the object any more")
+
+    def _thing_at(self, slot: int) -> Any:
+        thing = self.things.get(slot)
+        if thing is None:
+            thing = self._new_thing(slot)
+        self.held.append(slot)
+        return thing
 
     def _new_thing(self, slot: int) -> Any:
         portrait = self._portraits.get(slot)

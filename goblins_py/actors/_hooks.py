@@ -22,11 +22,6 @@ from goblins_py.syrup import Map
 __all__ = ["check_fit", "make_behaviour", "state_of"]
 
 
-@lru_cache(maxsize=1024)
-def _state_fields(cls: Any) -> tuple[str, ...]:
-    return state_fields(cls)
-
-
 def state_of(behaviour: Any) -> Mapping[str, object]:
     """What is to be saved of an object: its state fields, or what its `__portrait__` says.
 
@@ -35,7 +30,7 @@ def state_of(behaviour: Any) -> Mapping[str, object]:
     """
     cls: Any = type(behaviour)
     if not hasattr(cls, "__portrait__"):
-        return {name: getattr(behaviour, name) for name in _state_fields(cls)}
+        return {name: getattr(behaviour, name) for name in state_fields(cls)}
     try:
         with no_turn():
             return as_state(behaviour.__portrait__())
