@@ -71,6 +71,18 @@ def clocked(work: Callable[[int], Awaitable[object]]) -> Callable[[int], Awaitab
     return run
 
 
+async def in_flight(call: Callable[[], Awaitable[object]], count: int, most: int) -> float:
+    """So many calls, some at a time, each begun by calling; the seconds that it takes."""
+    start = time.perf_counter()
+    waiting = [call() for _ in range(min(most, count))]
+    for number in range(count - len(waiting)):
+        await waiting[number % most]
+        waiting[number % most] = call()
+    for answer in waiting:
+        await answer
+    return time.perf_counter() - start
+
+
 def _entry(module: str, which: str, arguments: Sequence[object]) -> None:
     """Where a process begins."""
     getattr(importlib.import_module(module), which)(*arguments)

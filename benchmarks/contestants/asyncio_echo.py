@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
+from typing import Any
 
 from _network import CHUNK, CHUNKS_IN_FLIGHT, IN_FLIGHT, MESSAGE, clocked, obey_async
 
@@ -118,19 +120,23 @@ class Caller:
         return seconds
 
 
-async def _call(pipe: Pipe, port: int, folder: str) -> None:
-    context = client_context(folder)
-    small, large = Caller(port, context), Caller(port, context)
-    await small.open(ECHO)
-    await large.open(COUNT)
-    workloads = {
+def workloads(small: Any, large: Any) -> dict[str, Callable[[int], Awaitable[float]]]:
+    """What the callers of an echo do: one for messages, one for chunks."""
+    return {
         "round trips": clocked(small.round_trips),
         "pipelined": clocked(small.pipelined),
         "one-way": clocked(small.one_way),
         "bulk": clocked(large.bulk),
         "connect": small.connect,
     }
-    await obey_async(pipe, asyncio.to_thread, workloads)
+
+
+async def _call(pipe: Pipe, port: int, folder: str) -> None:
+    context = client_context(folder)
+    small, large = Caller(port, context), Caller(port, context)
+    await small.open(ECHO)
+    await large.open(COUNT)
+    await obey_async(pipe, asyncio.to_thread, workloads(small, large))
 
 
 def call(pipe: Pipe, port: int, folder: str) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
 from foolscap.api import Referenceable, Tub
 from twisted.internet import defer, reactor, threads
 
-from _network import CHUNK, CHUNKS_IN_FLIGHT, IN_FLIGHT, obey_async
+from _network import CHUNK, CHUNKS_IN_FLIGHT, IN_FLIGHT, in_flight, obey_async
 
 
 class Echo(Referenceable):
@@ -35,18 +34,6 @@ def serve(pipe: Pipe, folder: str) -> None:
     pipe.send(tub.registerReference(Echo(), "echo"))
     threads.deferToThread(pipe.recv).addBoth(lambda _: reactor.stop())
     reactor.run()
-
-
-async def in_flight(call: Callable[[], Any], count: int, most: int) -> float:
-    """So many calls at a time."""
-    start = time.perf_counter()
-    waiting = [call() for _ in range(min(most, count))]
-    for number in range(count - len(waiting)):
-        await waiting[number % most]
-        waiting[number % most] = call()
-    for deferred in waiting:
-        await deferred
-    return time.perf_counter() - start
 
 
 async def one_way(echo: Any, count: int) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 import capnp
 
-from _network import CHUNK, CHUNKS_IN_FLIGHT, IN_FLIGHT, obey_async
+from _network import CHUNK, CHUNKS_IN_FLIGHT, IN_FLIGHT, in_flight, obey_async
 from contestants.asyncio_echo import client_context, server_context
 
 SCHEMA = capnp.load(str(Path(__file__).with_name("echo.capnp")))
@@ -40,18 +40,6 @@ async def _serve(pipe: Pipe, folder: str) -> None:
 def serve(pipe: Pipe, folder: str) -> None:
     """One process."""
     asyncio.run(capnp.run(_serve(pipe, folder)))
-
-
-async def in_flight(call: Callable[[], Any], count: int, most: int) -> float:
-    """So many calls at a time."""
-    start = time.perf_counter()
-    waiting = [call() for _ in range(min(most, count))]
-    for number in range(count - len(waiting)):
-        await waiting[number % most]
-        waiting[number % most] = call()
-    for promise in waiting:
-        await promise
-    return time.perf_counter() - start
 
 
 async def connects(open_stream: Callable[[], Awaitable[Any]], count: int) -> float:

@@ -9,8 +9,17 @@ from typing import Any
 
 import trio
 
-from _network import CHUNK, CHUNKS_IN_FLIGHT, IN_FLIGHT, MESSAGE, clocked, obey_async
-from contestants.asyncio_echo import ASKING, COUNT, ECHO, QUIET, QUIETLY, client_context, server_context
+from _network import CHUNK, CHUNKS_IN_FLIGHT, IN_FLIGHT, MESSAGE, obey_async
+from contestants.asyncio_echo import (
+    ASKING,
+    COUNT,
+    ECHO,
+    QUIET,
+    QUIETLY,
+    client_context,
+    server_context,
+    workloads,
+)
 
 
 class Messages:
@@ -108,14 +117,7 @@ async def call_over(connect: Callable[[], Awaitable[Any]], pipe: Pipe) -> None:
     small, large = Caller(connect), Caller(connect)
     await small.open(ECHO)
     await large.open(COUNT)
-    workloads = {
-        "round trips": clocked(small.round_trips),
-        "pipelined": clocked(small.pipelined),
-        "one-way": clocked(small.one_way),
-        "bulk": clocked(large.bulk),
-        "connect": small.connect,
-    }
-    await obey_async(pipe, trio.to_thread.run_sync, workloads)
+    await obey_async(pipe, trio.to_thread.run_sync, workloads(small, large))
 
 
 async def _serve(pipe: Pipe, folder: str) -> None:
