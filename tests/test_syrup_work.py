@@ -56,7 +56,7 @@ def test_twice_the_bytes_take_twice_the_steps(shape, canonical):
         (less, _), (more, _) = (
             steps_and_peak(SHAPES[shape](size), chunk, canonical=canonical) for size in (1000, 2000)
         )
-        assert more < 2.2 * less + 50  # in C both are about 0: test_syrup_native counts bytes there
+        assert more <= 2.2 * less  # in C both may be 0: test_syrup_native counts bytes there
 
 
 @pytest.mark.parametrize("shape", ["one long list", "one long dictionary", "blanks", "many values"])
